@@ -1,0 +1,34 @@
+"""One RReLU (randomized leaky ReLU) with one meaning and one stream of slopes in NumPy, PyTorch and Paddle."""
+
+from __future__ import annotations
+
+from rrelu_compat.dispatch import (
+    Backend,
+    available_backends,
+    register_backend,
+    set_default_backend,
+)
+from rrelu_compat.errors import BoundsError, DTypeError, RecomputeError
+from rrelu_compat.generator import Generator, manual_seed
+from rrelu_compat.layers import RReLU, rrelu
+from rrelu_compat.slopes import slopes
+from rrelu_compat.spec import RReLUSpec
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Backend",
+    "BoundsError",
+    "DTypeError",
+    "Generator",
+    "RReLU",
+    "RReLUSpec",
+    "RecomputeError",
+    "__version__",
+    "available_backends",
+    "manual_seed",
+    "register_backend",
+    "rrelu",
+    "set_default_backend",
+    "slopes",
+]

@@ -1,0 +1,34 @@
+"""The package's exceptions.
+
+Each is also what PyTorch and what Paddle raise in the same situation, so that ``except`` clauses of
+ported code keep working.
+"""
+
+from __future__ import annotations
+
+
+class BoundsError(ValueError, RuntimeError):
+    """Bounds that RReLU cannot use: unordered, or not finite.
+
+    A ``ValueError`` (Paddle's answer) and a ``RuntimeError`` (PyTorch's).
+    """
+
+
+class DTypeError(TypeError, NotImplementedError):
+    """A dtype other than float16, bfloat16, float32 and float64.
+
+    A ``TypeError`` and a ``NotImplementedError`` (PyTorch's answer).
+    """
+
+    def __init__(self, dtype: object) -> None:
+        super().__init__(
+            f"RReLU does not take dtype {dtype}: allowed are float16, bfloat16, float32 and float64"
+        )
+        self.dtype = dtype
+
+    def __reduce__(self) -> tuple[type[DTypeError], tuple[object]]:
+        return type(self), (self.dtype,)
+
+
+class RecomputeError(RuntimeError):
+    """A recomputed forward whose slopes cannot be known to be those of the original forward."""

@@ -1,0 +1,114 @@
+"""The CPU kernels: the compiled extension where it was built, else NumPy. Same functions, same bits.
+
+Addresses, sizes and seeds come in; no tensors. All arguments are positional.
+
+``forward(dtype, n, x, y, bits, seed, call, start, lower, upper, threads)``
+    RReLU of `n` contiguous elements at address `x`, written to `y` (which may be `x`).
+``backward(dtype, n, g, out, bits, seed, call, start, lower, upper, threads)``
+    The gradient of `g`, written to `out` (which may be `g`).
+``forward_strided(dtype, shape, x, x_strides, y, y_strides, bits, index_strides, seed, call, start, lower, upper, threads)``
+    The same for any layout.
+``backward_strided(dtype, shape, g, g_strides, out, out_strides, bits, index_strides, seed, call, start, lower, upper, threads)``
+    The same for any layout.
+``fill_slopes(dtype, shape, out, index_strides, seed, call, start, lower, upper, threads)``
+    The slopes themselves, contiguous, in a compute dtype (`F32` or `F64`).
+``path()``
+    The path in use: "avx512", "avx2", "c" or "numpy".
+
+`shape` and ``*_strides`` are tuples of ints, strides in elements, 0 and negative included. An element has
+the Philox index ``start + sum(i_j * index_strides[j])``; `index_strides` None means C order. `bits` is the
+address of ``ceil(n / 8)`` bytes, or 0 in a forward that needs no gradient: bit ``k % 8`` of byte ``k // 8``
+says that element `k` in C order passes through (``x >= 0``). Backward reads the bits, never `x`.
+``lower == upper`` draws nothing: evaluation passes the mean slope as both.
+"""
+
+from __future__ import annotations
+
+import os
+
+from rrelu_compat.kernels import fallback
+
+try:
+    from rrelu_compat.kernels import _cpu as compiled
+except ImportError:
+    compiled = None
+
+ENVIRONMENT_VARIABLE = "RRELU_COMPAT_KERNEL"
+PATHS = ("avx512", "avx2", "c", "numpy")
+
+F16, BF16, F32, F64 = range(4)
+#: Codes by dtype name, and bytes per element by code.
+DTYPES = {"float16": F16, "bfloat16": BF16, "float32": F32, "float64": F64}
+ITEMSIZE = (2, 2, 4, 8)
+
+
+def _choose() -> object:
+    forced = os.environ.get(ENVIRONMENT_VARIABLE) or None
+    if forced is not None and forced not in PATHS:
+        raise ValueError(f"{ENVIRONMENT_VARIABLE}={forced!r}: allowed are {', '.join(PATHS)}")
+    if forced == "numpy":
+        return fallback
+    if compiled is None:
+        if forced is not None:
+            raise ImportError(
+                f"{ENVIRONMENT_VARIABLE}={forced!r} needs the compiled kernel, which was not built: "
+                "install with a C compiler, or unset the variable"
+            )
+        return fallback
+    return compiled
+
+
+if _choose() is fallback:
+    from rrelu_compat.kernels.fallback import (
+        backward,
+        backward_strided,
+        fill_slopes,
+        forward,
+        forward_strided,
+        path,
+    )
+else:
+    from rrelu_compat.kernels._cpu import (
+        backward,
+        backward_strided,
+        fill_slopes,
+        forward,
+        forward_strided,
+        path,
+    )
+
+
+def thread_count(variable: str | None = None) -> int:
+    """Return how many threads large tensors may use where the framework has no setting of its own.
+
+    Parameters
+    ----------
+    variable : str or None
+        An environment variable that comes before ``OMP_NUM_THREADS``. If neither is set: the
+        processors this process may run on.
+    """
+    for name in (variable, "OMP_NUM_THREADS"):
+        # OMP_NUM_THREADS may be a list, one number for each nesting level.
+        first = os.environ.get(name, "").split(",")[0].strip() if name else ""
+        if first.isdigit() and int(first) > 0:
+            return int(first)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+__all__ = [
+    "BF16",
+    "DTYPES",
+    "F16",
+    "F32",
+    "F64",
+    "ITEMSIZE",
+    "backward",
+    "backward_strided",
+    "fill_slopes",
+    "forward",
+    "forward_strided",
+    "path",
+    "thread_count",
+]

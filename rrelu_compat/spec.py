@@ -1,0 +1,230 @@
+"""`RReLUSpec`: the framework-neutral description of one RReLU."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rrelu_compat.errors import BoundsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOWER = 1 / 8
+UPPER = 1 / 3
+
+
+def _finite_in_single(value: float) -> bool:
+    # float32 overflows from half a unit in the last place above its largest number.
+    return abs(value) < (2.0 - 2.0**-24) * 2.0**127
+
+
+def _is_real(value: object) -> bool:
+    if isinstance(value, np.generic):
+        # bfloat16, like all of ml_dtypes, has kind "V".
+        return value.dtype.kind in "iuf" or value.dtype.name == "bfloat16"
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def as_bound(argument: str, value: object) -> float:
+    """Return `value` as a finite float, ``-0.0`` as ``0.0``.
+
+    Raises
+    ------
+    TypeError
+        If `value` is not a real number (bool, str, arrays and tensors are not).
+    BoundsError
+        If it is not finite in double precision.
+    """
+    if type(value) is float:
+        number = value
+    elif _is_real(value):
+        try:
+            number = float(value)  # type: ignore[arg-type]
+        except OverflowError:
+            number = math.inf
+    else:
+        raise TypeError(
+            f"{argument}={value!r} has type {type(value).__name__}: "
+            "a real number is allowed (int, float or a NumPy scalar)"
+        )
+    if not math.isfinite(number):
+        raise BoundsError(f"{argument}={number!r} is not finite: a finite number is allowed")
+    return number + 0.0
+
+
+@dataclass(frozen=True)
+class RReLUSpec:
+    """One RReLU: ``x`` where ``x >= 0``, else ``a * x`` with a random slope ``a`` (training) or the mean slope.
+
+    Parameters
+    ----------
+    lower, upper : float
+        Bounds of the uniform distribution of the slopes, ``lower <= upper``, any sign. Both, their
+        sum and their difference are finite in double precision; for tensors computed in single
+        precision also after rounding to float32 (checked when such a tensor is met).
+    inplace : bool
+        Whether the result is written into the input.
+    name : str or None
+        A label; it changes nothing else (Paddle's layers carry one).
+
+    Raises
+    ------
+    TypeError
+        If an argument has a wrong type.
+    BoundsError
+        If a bound is not finite, ``lower > upper``, or their sum or difference is not finite.
+
+    Examples
+    --------
+    >>> spec = RReLUSpec(0.1, 0.3)
+    >>> spec.eval_slope
+    0.2
+    >>> RReLUSpec.from_dict(spec.to_dict()) == spec
+    True
+
+    References
+    ----------
+    Xu, Wang, Chen and Li, "Empirical Evaluation of Rectified Activations in Convolutional Network",
+    2015, arXiv:1505.00853.
+    """
+
+    lower: float = LOWER
+    upper: float = UPPER
+    inplace: bool = False
+    name: str | None = None
+    #: The slope of evaluation, ``(lower + upper) / 2`` in double precision.
+    eval_slope: float = field(init=False, repr=False, compare=False)
+    _fits_single: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        lower = as_bound("lower", self.lower)
+        upper = as_bound("upper", self.upper)
+        if lower > upper:
+            raise BoundsError(
+                f"lower={lower!r} is above upper={upper!r}: lower <= upper is allowed"
+            )
+        if not isinstance(self.inplace, bool):
+            raise TypeError(f"inplace={self.inplace!r} is not a bool: True or False is allowed")
+        if self.name is not None and not isinstance(self.name, str):
+            raise TypeError(f"name={self.name!r} is not a string: a str or None is allowed")
+        width, total = upper - lower, lower + upper
+        for what, value in (("upper - lower", width), ("lower + upper", total)):
+            if not math.isfinite(value):
+                raise BoundsError(
+                    f"{what} of lower={lower!r}, upper={upper!r} is not finite: "
+                    "bounds with a finite sum and difference are allowed"
+                )
+        fits = all(map(_finite_in_single, (lower, upper, width, total)))
+        for attribute, derived in (
+            ("lower", lower),
+            ("upper", upper),
+            ("eval_slope", total / 2),
+            ("_fits_single", fits),
+        ):
+            object.__setattr__(self, attribute, derived)
+
+    def slope_range(self, training: bool, single: bool) -> tuple[float, float]:
+        """Return the bounds the slopes are drawn from: ``(lower, upper)``, in evaluation ``(m, m)``.
+
+        Parameters
+        ----------
+        training : bool
+            Whether slopes are random.
+        single : bool
+            Whether they are computed in float32 (tensors of float16, bfloat16 and float32).
+
+        Raises
+        ------
+        BoundsError
+            If `single` and the bounds, their sum or difference overflow in float32.
+        """
+        if single and not self._fits_single:
+            raise BoundsError(
+                f"lower={self.lower!r}, upper={self.upper!r}: the bounds, their sum or difference "
+                "are not finite after rounding to float32, the compute dtype of this tensor; "
+                "smaller bounds or float64 tensors are allowed"
+            )
+        if training:
+            return self.lower, self.upper
+        return self.eval_slope, self.eval_slope
+
+    def apply(self, x: Any, *, training: bool, generator: Any = None) -> Any:
+        """Apply RReLU to a tensor of any backend.
+
+        Parameters
+        ----------
+        x : tensor
+            A NumPy array, PyTorch or Paddle tensor, or a tensor of a registered backend; any shape;
+            float16, bfloat16, float32 or float64.
+        training : bool
+            Random slopes (True) or the mean slope (False).
+        generator : optional
+            Where the slopes come from: a `rrelu_compat.Generator` or the framework's own.
+
+        Returns
+        -------
+        tensor
+            Of the shape, dtype, device and memory format of `x`; `x` itself if ``inplace``.
+        """
+        from rrelu_compat.dispatch import backend_of
+
+        return backend_of(x).apply(x, self, training=training, generator=generator)
+
+    def layer(self, backend: str | None = None, generator: Any = None) -> Any:
+        """Build the layer of a backend; without `backend`, of the default one (see `rrelu_compat.RReLU`)."""
+        from rrelu_compat.layers import build_layer
+
+        return build_layer(self, backend, generator)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the spec as a dict that `from_dict` and JSON take."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> RReLUSpec:
+        """Build a spec from `to_dict`'s form; missing keys take their defaults.
+
+        Raises
+        ------
+        ValueError
+            If a key is unknown.
+        """
+        allowed = [f.name for f in fields(cls) if f.init]
+        unknown = sorted(set(d) - set(allowed))
+        if unknown:
+            raise ValueError(f"d has unknown keys {unknown}: allowed are {allowed}")
+        return cls(**d)
+
+    @classmethod
+    def from_layer(cls, layer: object) -> RReLUSpec:
+        """Read the spec of a ``torch.nn.RReLU``, a ``paddle.nn.RReLU`` or a layer of this package.
+
+        Raises
+        ------
+        TypeError
+            If `layer` is none of these.
+        """
+        spec = getattr(layer, "spec", None)
+        if isinstance(spec, cls):
+            return spec
+        native: Any = layer
+        for ancestor in type(layer).__mro__:
+            root = ancestor.__module__.partition(".")[0]
+            if ancestor.__name__ == "RReLU" and root == "torch":
+                return cls(native.lower, native.upper, native.inplace)
+            if ancestor.__name__ == "RReLU" and root == "paddle":
+                # Paddle 3.3 has no in-place form; its next release has one.
+                inplace = getattr(native, "_inplace", getattr(native, "inplace", False))
+                return cls(native._lower, native._upper, bool(inplace), native._name)
+        raise TypeError(
+            f"layer={layer!r} has type {type(layer).__module__}.{type(layer).__qualname__}: "
+            "torch.nn.RReLU, paddle.nn.RReLU and the layers of rrelu_compat are allowed"
+        )
+
+    def __reduce__(self) -> tuple[type[RReLUSpec], tuple[float, float, bool, str | None]]:
+        return type(self), (self.lower, self.upper, self.inplace, self.name)
