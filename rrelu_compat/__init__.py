@@ -1,4 +1,4 @@
-"""One RReLU (randomized leaky ReLU) with one meaning and one stream of slopes in NumPy, PyTorch and Paddle."""
+"""One RReLU (randomized leaky ReLU) in NumPy, PyTorch and Paddle: one meaning, one stream of slopes."""
 
 from __future__ import annotations
 

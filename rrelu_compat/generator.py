@@ -57,7 +57,7 @@ class Generator:
         # One buffer for life: compiled graphs hold a view of it and advance it themselves.
         self._state: NDArray[np.uint64] = np.array([seed, call], dtype=np.uint64)
         # Indexing a memoryview gives Python ints at a third of the price of NumPy scalars.
-        self._words = memoryview(self._state)
+        self._words = memoryview(self._state)  # type: ignore[arg-type]
         self._lock = threading.Lock()
         self._identity = next(_identities)
         with _live_lock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rrelu_compat.dispatch import backend_of, default_backend, get_backend
 from rrelu_compat.generator import Generator
@@ -11,6 +11,8 @@ from rrelu_compat.spec import LOWER, UPPER, RReLUSpec
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+LayerT = TypeVar("LayerT", bound="RReLULayer")
 
 
 def inplace_or_name(inplace: bool | str | None, name: str | bool | None) -> tuple[bool, str | None]:
@@ -27,7 +29,7 @@ def inplace_or_name(inplace: bool | str | None, name: str | bool | None) -> tupl
     if inplace is None and name is None:
         return False, None
     if isinstance(inplace, str) or isinstance(name, bool):
-        inplace, name = name, inplace  # type: ignore[assignment]
+        inplace, name = name, inplace
     if inplace is None:
         inplace = False
     if not isinstance(inplace, bool):
@@ -57,6 +59,46 @@ class RReLULayer:
             raise TypeError(f"spec={spec!r} has type {type(spec).__name__}: RReLUSpec is allowed")
         self._spec = spec
 
+    def _replace(self, **changes: Any) -> None:
+        # The spec's constructor validates; through the property, so that a layer's own setter runs.
+        self.spec = RReLUSpec(**{**self._spec.to_dict(), **changes})
+
+    @property
+    def lower(self) -> float:
+        """Lower bound of the slopes; validated when set."""
+        return self._spec.lower
+
+    @lower.setter
+    def lower(self, value: float) -> None:
+        self._replace(lower=value)
+
+    @property
+    def upper(self) -> float:
+        """Upper bound of the slopes; validated when set."""
+        return self._spec.upper
+
+    @upper.setter
+    def upper(self, value: float) -> None:
+        self._replace(upper=value)
+
+    @property
+    def inplace(self) -> bool:
+        """Whether the result is written into the input."""
+        return self._spec.inplace
+
+    @inplace.setter
+    def inplace(self, value: bool) -> None:
+        self._replace(inplace=value)
+
+    @property
+    def name(self) -> str | None:
+        """A label, or None."""
+        return self._spec.name
+
+    @name.setter
+    def name(self, value: str | None) -> None:
+        self._replace(name=value)
+
     @property
     def generator(self) -> Any:
         """Where the slopes come from, or None for the process-wide or the framework's stream."""
@@ -65,26 +107,6 @@ class RReLULayer:
     @generator.setter
     def generator(self, generator: Any) -> None:
         self._generator = generator
-
-
-def _attribute(attribute: str, doc: str) -> property:
-    def get(self: RReLULayer) -> Any:
-        return getattr(self._spec, attribute)
-
-    def set(self: RReLULayer, value: Any) -> None:
-        # The spec's constructor validates; through the property, so that a layer's own setter runs.
-        self.spec = RReLUSpec(**{**self._spec.to_dict(), attribute: value})
-
-    return property(get, set, doc=doc)
-
-
-for _name, _doc in (
-    ("lower", "Lower bound of the slopes; validated when set."),
-    ("upper", "Upper bound of the slopes; validated when set."),
-    ("inplace", "Whether the result is written into the input."),
-    ("name", "A label, or None."),
-):
-    setattr(RReLULayer, _name, _attribute(_name, _doc))
 
 
 class PlainRReLU(RReLULayer):
@@ -151,7 +173,7 @@ class PlainRReLU(RReLULayer):
         return f"RReLU({', '.join(parts)})"
 
 
-def deepcopy_sharing_generator(layer: Any, memo: dict[int, Any]) -> Any:
+def deepcopy_sharing_generator(layer: LayerT, memo: dict[int, Any]) -> LayerT:
     """Deep-copy a layer but share its generator: copies of a model draw from one stream."""
     generator = layer._generator
     if generator is not None:

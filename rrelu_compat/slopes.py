@@ -76,14 +76,16 @@ def words(start: int, count: int, seed: int, call: int) -> NDArray[np.uint32]:
     skip = start % 4
     blocks = np.uint64(start // 4) + np.arange((skip + count + 3) // 4, dtype=np.uint64)
     # Indices wrap at 2**64, so block numbers wrap at 2**62.
-    return _blocks(blocks & np.uint64(2**62 - 1), seed, call).reshape(-1)[skip : skip + count]
+    four = _blocks(blocks & np.uint64(2**62 - 1), seed, call)
+    return np.asarray(four.reshape(-1)[skip : skip + count])
 
 
 def words_at(index: NDArray[np.uint64], seed: int, call: int) -> NDArray[np.uint32]:
     """Return the random words of the elements `index`, of any shape."""
     flat = index.reshape(-1)
     four = _blocks(flat >> np.uint64(2), seed, call)
-    return four[np.arange(flat.size), (flat & np.uint64(3)).astype(np.intp)].reshape(index.shape)
+    own = four[np.arange(flat.size), (flat & np.uint64(3)).astype(np.intp)]
+    return np.asarray(own.reshape(index.shape))
 
 
 def words_to_slopes(
@@ -97,7 +99,7 @@ def words_to_slopes(
     else:
         u = r.astype(np.float64) * 2.0**-32
     s = real(lower) + width * u
-    return np.where(s < real(upper), s, real(upper))
+    return np.asarray(np.where(s < real(upper), s, real(upper)))
 
 
 def check_uint64(argument: str, value: object) -> int:

@@ -59,7 +59,7 @@ def as_bound(argument: str, value: object) -> float:
 
 @dataclass(frozen=True)
 class RReLUSpec:
-    """One RReLU: ``x`` where ``x >= 0``, else ``a * x`` with a random slope ``a`` (training) or the mean slope.
+    """One RReLU: ``x`` where ``x >= 0``, else ``a * x`` with a random slope, in evaluation the mean one.
 
     Parameters
     ----------

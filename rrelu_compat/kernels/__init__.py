@@ -6,9 +6,9 @@ Addresses, sizes and seeds come in; no tensors. All arguments are positional.
     RReLU of `n` contiguous elements at address `x`, written to `y` (which may be `x`).
 ``backward(dtype, n, g, out, bits, seed, call, start, lower, upper, threads)``
     The gradient of `g`, written to `out` (which may be `g`).
-``forward_strided(dtype, shape, x, x_strides, y, y_strides, bits, index_strides, seed, call, start, lower, upper, threads)``
+``forward_strided(dtype, shape, x, x_strides, y, y_strides, bits, index_strides, seed, ...)``
     The same for any layout.
-``backward_strided(dtype, shape, g, g_strides, out, out_strides, bits, index_strides, seed, call, start, lower, upper, threads)``
+``backward_strided(dtype, shape, g, g_strides, out, out_strides, bits, index_strides, seed, ...)``
     The same for any layout.
 ``fill_slopes(dtype, shape, out, index_strides, seed, call, start, lower, upper, threads)``
     The slopes themselves, contiguous, in a compute dtype (`F32` or `F64`).
@@ -24,14 +24,14 @@ says that element `k` in C order passes through (``x >= 0``). Backward reads the
 
 from __future__ import annotations
 
+import importlib
 import os
+from typing import TYPE_CHECKING, Any
 
 from rrelu_compat.kernels import fallback
 
-try:
-    from rrelu_compat.kernels import _cpu as compiled
-except ImportError:
-    compiled = None
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ENVIRONMENT_VARIABLE = "RRELU_COMPAT_KERNEL"
 PATHS = ("avx512", "avx2", "c", "numpy")
@@ -42,40 +42,31 @@ DTYPES = {"float16": F16, "bfloat16": BF16, "float32": F32, "float64": F64}
 ITEMSIZE = (2, 2, 4, 8)
 
 
-def _choose() -> object:
+def _choose() -> Any:
     forced = os.environ.get(ENVIRONMENT_VARIABLE) or None
     if forced is not None and forced not in PATHS:
         raise ValueError(f"{ENVIRONMENT_VARIABLE}={forced!r}: allowed are {', '.join(PATHS)}")
     if forced == "numpy":
         return fallback
-    if compiled is None:
-        if forced is not None:
-            raise ImportError(
-                f"{ENVIRONMENT_VARIABLE}={forced!r} needs the compiled kernel, which was not built: "
-                "install with a C compiler, or unset the variable"
-            )
-        return fallback
-    return compiled
+    try:
+        # The extension reads the variable too, to choose among its own paths.
+        return importlib.import_module("rrelu_compat.kernels._cpu")
+    except ModuleNotFoundError as error:
+        if forced is None:
+            return fallback
+        raise ImportError(
+            f"{ENVIRONMENT_VARIABLE}={forced!r} needs the compiled kernel, which was not built: "
+            "install with a C compiler, or unset the variable"
+        ) from error
 
 
-if _choose() is fallback:
-    from rrelu_compat.kernels.fallback import (
-        backward,
-        backward_strided,
-        fill_slopes,
-        forward,
-        forward_strided,
-        path,
-    )
-else:
-    from rrelu_compat.kernels._cpu import (
-        backward,
-        backward_strided,
-        fill_slopes,
-        forward,
-        forward_strided,
-        path,
-    )
+_kernels = _choose()
+forward: Callable[..., None] = _kernels.forward
+backward: Callable[..., None] = _kernels.backward
+forward_strided: Callable[..., None] = _kernels.forward_strided
+backward_strided: Callable[..., None] = _kernels.backward_strided
+fill_slopes: Callable[..., None] = _kernels.fill_slopes
+path: Callable[[], str] = _kernels.path
 
 
 def thread_count(variable: str | None = None) -> int:

@@ -38,9 +38,14 @@ def _array(address: int, shape: Ints, strides: Ints, dtype: np.dtype[Any]) -> ND
     low, high = sum(min(0, end) for end in ends), sum(max(0, end) for end in ends)
     size = dtype.itemsize
     memory = (ctypes.c_char * ((high - low + 1) * size)).from_address(address + low * size)
-    return np.ndarray(
-        shape, dtype, memory, offset=-low * size, strides=[stride * size for stride in strides]
+    array: NDArray[Any] = np.ndarray(
+        shape,
+        dtype,
+        memory,  # type: ignore[arg-type]
+        offset=-low * size,
+        strides=[stride * size for stride in strides],
     )
+    return array
 
 
 def c_strides(shape: Ints) -> Ints:
@@ -51,19 +56,20 @@ def c_strides(shape: Ints) -> Ints:
 def _widen(stored: NDArray[Any], dtype: int) -> NDArray[Any]:
     """Convert stored elements to the compute dtype, exactly."""
     if dtype == _BF16:
-        return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return stored.astype(_DOUBLE if dtype == _F64 else _SINGLE)
+        wide: NDArray[Any] = (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        return wide
+    return np.asarray(stored, _DOUBLE if dtype == _F64 else _SINGLE)
 
 
 def _narrow(values: NDArray[Any], dtype: int) -> NDArray[Any]:
     """Convert results to the stored dtype, to nearest even."""
     if dtype != _BF16:
-        return values.astype(_STORAGE[dtype])
+        return np.asarray(values, _STORAGE[dtype])
     raw = values.view(np.uint32)
     rounded = (raw + np.uint32(0x7FFF) + ((raw >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
     # Rounding could carry a NaN's payload into the exponent or out of the mantissa.
     quiet = (raw >> np.uint32(16)) | np.uint32(0x0040)
-    return np.where(np.isnan(values), quiet, rounded).astype(np.uint16)
+    return np.asarray(np.where(np.isnan(values), quiet, rounded), np.uint16)
 
 
 def _slope(r: NDArray[np.uint32] | None, lower: float, upper: float, dtype: int) -> Any:

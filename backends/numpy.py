@@ -1,0 +1,224 @@
+"""NumPy arrays on the CPU: RReLU and its gradient."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rrelu_compat import kernels
+from rrelu_compat.errors import DTypeError
+from rrelu_compat.generator import Generator, process_generator
+from rrelu_compat.layers import PlainRReLU
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from rrelu_compat.spec import RReLUSpec
+
+    Array = NDArray[Any]
+
+name = "numpy"
+
+# Filled as dtypes are met: bfloat16 is known by name only (ml_dtypes may not be installed).
+_codes: dict[np.dtype[Any], int] = {}
+
+
+def is_tensor(x: object) -> bool:
+    """Whether `x` is a NumPy array."""
+    return isinstance(x, np.ndarray)
+
+
+def _code(dtype: np.dtype[Any]) -> int:
+    """Return the kernels' code of a dtype in native byte order."""
+    try:
+        return _codes[dtype]
+    except KeyError:
+        known = dtype.fields is None and dtype.subdtype is None
+        if not known or dtype.name not in kernels.DTYPES or not dtype.isnative:
+            raise DTypeError(dtype) from None
+        return _codes.setdefault(dtype, kernels.DTYPES[dtype.name])
+
+
+def seed_and_call(generator: Any) -> tuple[int, int]:
+    """Return the seed and call number of one training call (design: generator, process, default).
+
+    Raises
+    ------
+    TypeError
+        If `generator` is not one that NumPy calls take.
+    """
+    if generator is None:
+        generator = process_generator()
+        if generator is None:
+            return int.from_bytes(np.random.bytes(8), "little"), 0
+    if isinstance(generator, Generator):
+        return generator.take()
+    return int.from_bytes(generator.bytes(8), "little"), 0
+
+
+def check_generator(generator: Any) -> None:
+    """Raise a ``TypeError`` for a generator that NumPy calls do not take."""
+    if generator is not None and not isinstance(generator, (Generator, np.random.Generator)):
+        raise TypeError(
+            f"generator={generator!r} has type {type(generator).__name__}: a rrelu_compat.Generator, "
+            "a numpy.random.Generator or None is allowed"
+        )
+
+
+def _overlaps_itself(x: Array) -> bool:
+    """Whether two elements of `x` may share memory; True for some odd layouts that do not."""
+    reach = 0
+    for stride, n in sorted(
+        (abs(stride), n) for stride, n in zip(x.strides, x.shape, strict=True) if n > 1
+    ):
+        if stride <= reach:
+            return True
+        reach += stride * (n - 1)
+    return False
+
+
+def _check_array(x: Array, inplace: bool) -> None:
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(
+            "x is a masked array: apply RReLU to x.data or x.filled(...), masks are not supported"
+        )
+    if inplace:
+        if not x.flags.writeable:
+            raise ValueError("inplace=True, but x is read-only: a writeable array is allowed")
+        if x.size and _overlaps_itself(x):
+            raise ValueError(
+                f"inplace=True, but x of shape {x.shape} with strides {x.strides} overlaps itself: "
+                "an array whose elements lie apart is allowed"
+            )
+
+
+def _address(x: Array) -> int:
+    address: int = x.__array_interface__["data"][0]
+    return address
+
+
+def _strides(x: Array) -> tuple[int, ...]:
+    return tuple(stride // x.itemsize for stride in x.strides)
+
+
+def _run(
+    kernel: Callable[..., None],
+    strided: Callable[..., None],
+    source: Array,
+    target: Array,
+    bits: int,
+    *draw: Any,
+) -> None:
+    """Run a kernel from `source` to `target`, both of one shape and native dtype, of any layout."""
+    code = _code(source.dtype)
+    if source.flags.c_contiguous and target.flags.c_contiguous:
+        kernel(code, source.size, _address(source), _address(target), bits, *draw)
+        return
+    strided(
+        code, source.shape, _address(source), _strides(source),
+        _address(target), _strides(target), bits, None, *draw,
+    )  # fmt: skip
+
+
+def _addressable(x: Array) -> bool:
+    """Whether strides count whole elements (fields of structured arrays may not) in native order."""
+    return x.dtype.isnative and all(stride % x.itemsize == 0 for stride in x.strides)
+
+
+def _draw(spec: RReLUSpec, code: int, training: bool, generator: Any) -> tuple[Any, ...]:
+    """Return the kernels' arguments from `seed` on; takes a number in training."""
+    lower, upper = spec.slope_range(training, code != kernels.F64)
+    seed, call = seed_and_call(generator) if training else (0, 0)
+    return seed, call, 0, lower, upper, kernels.thread_count()
+
+
+def _forward(
+    x: Array, spec: RReLUSpec, training: bool, generator: Any, bits: int
+) -> tuple[Array, tuple[Any, ...]]:
+    _check_array(x, spec.inplace)
+    check_generator(generator)
+    if not isinstance(training, bool):
+        raise TypeError(f"training={training!r} is not a bool: True or False is allowed")
+    native = x.dtype if x.dtype.isnative else x.dtype.newbyteorder("=")
+    draw = _draw(spec, _code(native), training, generator)
+    # A memory map's result lives in memory; other subclasses (units, matrices) keep their type.
+    y = x if spec.inplace else np.empty_like(x, subok=not isinstance(x, np.memmap))
+    source, target = x.view(np.ndarray), y.view(np.ndarray)
+    if not _addressable(source):
+        source = source.astype(native)
+    if _addressable(target):
+        _run(kernels.forward, kernels.forward_strided, source, target, bits, *draw)
+    else:
+        result = np.empty(x.shape, native)
+        _run(kernels.forward, kernels.forward_strided, source, result, bits, *draw)
+        target[...] = result
+    return y, draw
+
+
+def apply(x: Array, spec: RReLUSpec, *, training: bool, generator: Any = None) -> Array:
+    """Return RReLU of `x`; `x` itself if ``spec.inplace``."""
+    return _forward(x, spec, training, generator, 0)[0]
+
+
+def apply_with_vjp(
+    x: Array, spec: RReLUSpec, *, training: bool, generator: Any = None
+) -> tuple[Array, Callable[[Array], Array]]:
+    """Return RReLU of `x` and the function that maps a gradient of it to the gradient of `x`."""
+    shape, dtype = x.shape, x.dtype.newbyteorder("=")
+    bits = np.zeros((math.prod(shape) + 7) // 8, np.uint8)
+    y, draw = _forward(x, spec, training, generator, _address(bits))
+
+    def vjp(g: Array) -> Array:
+        """Return the gradient of the input for the gradient `g` of the output."""
+        g = np.asarray(g)
+        if g.shape != shape or g.dtype.newbyteorder("=") != dtype:
+            raise ValueError(
+                f"g has shape {g.shape} and dtype {g.dtype}: "
+                f"those of the output are allowed, {shape} and {dtype}"
+            )
+        source = g if _addressable(g) else g.astype(dtype)
+        out = np.empty_like(source)
+        _run(kernels.backward, kernels.backward_strided, source, out, _address(bits), *draw)
+        return out
+
+    return y, vjp
+
+
+def layer(spec: RReLUSpec, generator: Any) -> PlainRReLU:
+    """Build a callable layer with ``train()`` and ``eval()``."""
+    check_generator(generator)
+    return PlainRReLU(spec.lower, spec.upper, spec.inplace, spec.name, generator=generator)
+
+
+def info() -> dict[str, Any]:
+    """Return version, devices, dtypes and the kernel in use."""
+    dtypes = ["float16", "float32", "float64"]
+    try:
+        import ml_dtypes  # noqa: F401
+    except ModuleNotFoundError:
+        pass
+    else:
+        dtypes.insert(1, "bfloat16")
+    return {
+        "version": np.__version__,
+        "devices": ["cpu"],
+        "dtypes": dtypes,
+        "kernels": {"cpu": kernels.path()},
+    }
+
+
+class _NumPy:
+    """The module's functions as a `rrelu_compat.Backend`."""
+
+    name = name
+    is_tensor = staticmethod(is_tensor)
+    apply = staticmethod(apply)
+    layer = staticmethod(layer)
+    info = staticmethod(info)
+
+
+backend = _NumPy()

@@ -1,0 +1,7 @@
+"""``python -m rrelu_compat``."""
+
+import sys
+
+from rrelu_compat.cli import main
+
+sys.exit(main())
