@@ -10,7 +10,7 @@ from rrelu_compat import cli, dispatch
 
 
 def test_info_names_backends_versions_dtypes_and_kernels(capsys):
-    import numpy
+    import numpy as np
     import paddle
     import torch
 
@@ -19,7 +19,7 @@ def test_info_names_backends_versions_dtypes_and_kernels(capsys):
     for line in (
         f"rrelu-compat {rrelu_compat.__version__}",
         "CPU kernel: ",
-        f"numpy {numpy.__version__}",
+        f"numpy {np.__version__}",
         f"torch {torch.__version__}",
         f"paddle {paddle.__version__}",
         "kernel on cpu: ",
@@ -38,7 +38,9 @@ def test_info_says_why_a_backend_is_missing(capsys, monkeypatch):
 
 
 def test_python_m_runs_it_and_a_wrong_command_exits_2():
-    out = subprocess.run([sys.executable, "-m", "rrelu_compat", "--version"], capture_output=True, text=True)
+    out = subprocess.run(
+        [sys.executable, "-m", "rrelu_compat", "--version"], capture_output=True, text=True
+    )
     assert out.stdout.strip() == rrelu_compat.__version__
     with pytest.raises(SystemExit) as stop:
         cli.main(["no-such-command"])

@@ -230,7 +230,10 @@ def test_paddles_torch_proxy_is_recognised(code):
         assert rrelu_compat.rrelu(numpy.ones(2), training=True).tolist() == [1, 1]
         assert "torch" not in rrelu_compat.available_backends()
         assert type(rrelu_compat.RReLU()).__module__ == "rrelu_compat.paddle"
-        for attempt in (lambda: rrelu_compat.RReLU(backend="torch"), lambda: __import__("rrelu_compat.torch")):
+        attempts = (
+            lambda: rrelu_compat.RReLU(backend="torch"), lambda: __import__("rrelu_compat.torch")
+        )
+        for attempt in attempts:
             try:
                 attempt()
             except RuntimeError as error:

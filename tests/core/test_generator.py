@@ -37,7 +37,12 @@ def test_the_whole_range_is_taken_and_wraps():
 
 @pytest.mark.parametrize("bad", [-1, 2**64])
 def test_a_seed_out_of_range_is_a_value_error(bad):
-    for make in (Generator, rrelu_compat.manual_seed, Generator(1).fold_in, lambda v: Generator(0, v)):
+    for make in (
+        Generator,
+        rrelu_compat.manual_seed,
+        Generator(1).fold_in,
+        lambda v: Generator(0, v),
+    ):
         with pytest.raises(ValueError, match=r"allowed"):
             make(bad)
 
@@ -48,7 +53,9 @@ def test_a_seed_of_a_wrong_type_is_a_type_error(bad):
         Generator(bad)
 
 
-@pytest.mark.parametrize("twin", [copy.copy, copy.deepcopy, lambda g: pickle.loads(pickle.dumps(g))])
+@pytest.mark.parametrize(
+    "twin", [copy.copy, copy.deepcopy, lambda g: pickle.loads(pickle.dumps(g))]
+)
 def test_a_copy_continues_the_same_stream_as_a_separate_object(twin):
     generator = Generator(5, 7)
     other = twin(generator)

@@ -42,11 +42,14 @@ def test_negative_zero_becomes_zero():
 
 
 @pytest.mark.parametrize(
-    "value", [True, np.True_, "0.1", None, 1j, np.array(0.1), np.array([0.1]), [0.1], np.complex64(1)]
+    "value",
+    [True, np.True_, "0.1", None, 1j, np.array(0.1), np.array([0.1]), [0.1], np.complex64(1)],
 )
 @pytest.mark.parametrize("argument", ["lower", "upper"])
 def test_a_bound_of_a_wrong_type_is_a_type_error_that_names_it(argument, value):
-    with pytest.raises(TypeError, match=rf"{argument}=.* has type {type(value).__name__}: a real number"):
+    with pytest.raises(
+        TypeError, match=rf"{argument}=.* has type {type(value).__name__}: a real number"
+    ):
         RReLUSpec(**{argument: value})
 
 
@@ -122,7 +125,9 @@ def test_frozen_hashable_equal_by_value():
     assert spec != RReLUSpec(0.1, 0.3)
 
 
-@pytest.mark.parametrize("twin", [copy.copy, copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))])
+@pytest.mark.parametrize(
+    "twin", [copy.copy, copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))]
+)
 def test_copies_are_equal(twin):
     spec = RReLUSpec(0.1, 0.3, True, "act")
     assert twin(spec) == spec

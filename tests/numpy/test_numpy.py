@@ -47,7 +47,9 @@ def sample(shape, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize(("lower", "upper"), [(1 / 8, 1 / 3), (-2.0, -0.5), (0.25, 0.25), (-1.0, 1.0)])
+@pytest.mark.parametrize(
+    ("lower", "upper"), [(1 / 8, 1 / 3), (-2.0, -0.5), (0.25, 0.25), (-1.0, 1.0)]
+)
 def test_forward_and_gradient_are_the_definitions(dtype, training, lower, upper):
     x = sample((5, 7, 3), dtype)
     g = sample((5, 7, 3), dtype)[::-1].copy()
