@@ -1,0 +1,61 @@
+"""The Paddle backend: RReLU of Paddle tensors, eager and static."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import paddle
+
+from rrelu_compat import kernels
+from rrelu_compat.backends.paddle import eager, seeds
+from rrelu_compat.backends.paddle.evaluation import leaky_relu_is_exact
+from rrelu_compat.backends.paddle.tensors import check_served, dtype_code
+
+if TYPE_CHECKING:
+    from rrelu_compat.spec import RReLUSpec
+
+
+class PaddleBackend:
+    """RReLU of Paddle tensors."""
+
+    name = "paddle"
+
+    def is_tensor(self, x: object) -> bool:
+        """Whether `x` is a Paddle tensor or a value of a static program."""
+        return isinstance(x, (paddle.Tensor, paddle.pir.Value))
+
+    def apply(self, x: Any, spec: RReLUSpec, *, training: bool, generator: Any = None) -> Any:
+        """Return RReLU of `x`, of its shape and dtype and contiguous; `x` itself if ``spec.inplace``."""
+        if generator is not None:
+            seeds.check_generator(generator)
+        code = dtype_code(x)
+        check_served(x)
+        lower, upper = spec.slope_range(training, code != kernels.F64)
+        recording = eager.records(x)
+        if spec.inplace:
+            eager.check_inplace(x, recording)
+            key = (*seeds.draw(generator), lower, upper) if training else (0, 0, lower, upper)
+            return eager.apply_(x, code, key, recording)
+        if training:
+            return eager.apply(x, code, (*seeds.draw(generator), lower, upper), recording)
+        if not recording and leaky_relu_is_exact(code, lower):
+            return paddle._C_ops.leaky_relu(x, lower)
+        return eager.apply(x, code, (0, 0, lower, upper), recording)
+
+    def layer(self, spec: RReLUSpec, generator: Any = None) -> Any:
+        """Build a `rrelu_compat.paddle.RReLU`."""
+        from rrelu_compat.paddle import RReLU
+
+        return RReLU(spec.lower, spec.upper, spec.name, spec.inplace, generator=generator)
+
+    def info(self) -> dict[str, Any]:
+        """Return versions, devices, dtypes and the kernel in use."""
+        return {
+            "version": paddle.__version__,
+            "devices": ["cpu"],
+            "dtypes": list(kernels.DTYPES),
+            "kernels": {"cpu": kernels.path()},
+        }
+
+
+backend = PaddleBackend()

@@ -1,0 +1,39 @@
+"""Where a training call of Paddle takes its seed and call number from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from paddle.base import core
+
+from rrelu_compat.generator import Generator, process_generator
+
+FrameworkGenerator = core.Generator
+default_generator = core.default_cpu_generator
+
+
+def check_generator(generator: Any) -> None:
+    """Raise a ``TypeError`` unless `generator` can be drawn from."""
+    if generator is not None and not isinstance(generator, (Generator, FrameworkGenerator)):
+        raise TypeError(
+            f"generator={generator!r} has type {type(generator).__module__}."
+            f"{type(generator).__qualname__}: a rrelu_compat.Generator, a "
+            "paddle.base.core.Generator or None is allowed"
+        )
+
+
+def draw(generator: Any) -> tuple[int, int]:
+    """Return the ``(seed, call)`` of one training call."""
+    default = default_generator()
+    # One number whatever the source, so that the streams of other random layers don't depend on it.
+    seed: int = default.random()
+    if generator is None:
+        generator = process_generator()
+        if generator is None:
+            return seed, 0
+    if isinstance(generator, Generator):
+        return generator.take()
+    if generator is default:
+        return seed, 0
+    seed = generator.random()
+    return seed, 0

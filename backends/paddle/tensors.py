@@ -1,0 +1,85 @@
+"""Which Paddle tensors can be served, and what the kernels need to know about them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import paddle
+
+from rrelu_compat import kernels
+from rrelu_compat.errors import DTypeError
+
+#: Kernel codes by Paddle dtype.
+CODES: dict[Any, int] = {getattr(paddle, name): code for name, code in kernels.DTYPES.items()}
+DTYPE_OF_CODE = {code: dtype for dtype, code in CODES.items()}
+
+FLAG = "FLAGS_paddle_num_threads"
+# The kernels keep small work on one thread whatever they are told; reading the flag costs 4 us.
+_SMALL = 1 << 15
+_flag_at_import = paddle.get_flags(FLAG)[FLAG]
+
+
+def thread_count(n: int) -> int:
+    """Return how many threads a tensor of `n` elements may use.
+
+    ``paddle.set_flags`` first, then the environment: ``FLAGS_paddle_num_threads``, ``OMP_NUM_THREADS``.
+    """
+    if n < _SMALL:
+        return 1
+    flag: int = paddle.get_flags(FLAG)[FLAG]
+    return flag if flag != _flag_at_import else kernels.thread_count(FLAG)
+
+
+def dtype_code(x: Any) -> int:
+    """Return the kernels' code of the dtype of a tensor or a static value.
+
+    Raises
+    ------
+    DTypeError
+        If it is none of the four.
+    """
+    code = CODES.get(x.dtype)
+    if code is None:
+        raise DTypeError(x.dtype)
+    return code
+
+
+def check_served(x: Any) -> None:
+    """Raise a ``TypeError`` for tensors that have no plain memory on the CPU."""
+    if not x.is_dense():
+        kind = "an uninitialized" if not x._is_initialized() else "a sparse or otherwise not dense"
+        raise TypeError(f"x is {kind} Paddle tensor (dtype {x.dtype}): dense tensors are allowed")
+    if x.is_dist():
+        raise TypeError(
+            "x is a distributed Paddle tensor (paddle.distributed.shard_tensor): plain tensors are "
+            "allowed; use its local part, x._local_value()"
+        )
+    if not x.place.is_cpu_place():
+        raise TypeError(f"x is on {x.place}: Paddle tensors on the CPU are allowed")
+
+
+def check_no_overlap(x: Any) -> None:
+    """Raise where elements of `x` share memory, so that working in place would mix them up."""
+    if x.is_contiguous():
+        return
+    dims = sorted(
+        (stride, size) for stride, size in zip(x.strides, x.shape, strict=True) if size > 1
+    )
+    reach = 0
+    for stride, size in dims:
+        if stride <= reach:
+            break
+        reach += stride * (size - 1)
+    else:
+        return
+    # Strides that interleave need not meet: count the addresses.
+    offsets = np.zeros(1, dtype=np.int64)
+    for stride, size in dims:
+        offsets = (offsets[:, None] + np.arange(size, dtype=np.int64) * stride).reshape(-1)
+    if np.unique(offsets).size < math.prod(x.shape):
+        raise ValueError(
+            f"x overlaps itself (shape {x.shape}, strides {x.strides}): working in place would "
+            "write an element twice; clone it first"
+        )
