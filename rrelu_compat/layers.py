@@ -6,8 +6,7 @@ import copy
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rrelu_compat.dispatch import backend_of, default_backend, get_backend
-from rrelu_compat.generator import Generator
-from rrelu_compat.spec import LOWER, UPPER, RReLUSpec
+from rrelu_compat.spec import LOWER, UPPER, RReLUSpec, spec_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -314,8 +313,5 @@ def rrelu(
             "rrelu() needs training=True or training=False by name: "
             "the default is False in PyTorch and True in Paddle"
         )
-    spec = RReLUSpec(lower, upper, inplace)
+    spec = spec_of(lower, upper, inplace)
     return backend_of(x).apply(x, spec, training=training, generator=generator)
-
-
-__all__ = ["Generator", "PlainRReLU", "RReLU", "RReLULayer", "build_layer", "rrelu"]

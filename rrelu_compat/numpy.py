@@ -11,7 +11,7 @@ import numpy as np
 
 from rrelu_compat.backends.numpy import apply, apply_with_vjp
 from rrelu_compat.layers import PlainRReLU
-from rrelu_compat.spec import LOWER, UPPER, RReLUSpec
+from rrelu_compat.spec import LOWER, UPPER, spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +73,7 @@ def rrelu(
     """
     if inplace and not isinstance(x, np.ndarray):
         raise TypeError(f"inplace=True, but x has type {type(x).__name__}: an array is allowed")
-    spec = RReLUSpec(lower, upper, inplace)
+    spec = spec_of(lower, upper, inplace)
     return apply(_array(x), spec, training=training, generator=generator)
 
 
@@ -119,7 +119,7 @@ def rrelu_vjp(
     >>> vjp(np.ones(3))
     array([0.25, 1.  , 1.  ])
     """
-    spec = RReLUSpec(lower, upper)
+    spec = spec_of(lower, upper)
     return apply_with_vjp(_array(x), spec, training=training, generator=generator)
 
 

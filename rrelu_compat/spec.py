@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import numbers
 from dataclasses import dataclass, field, fields
@@ -228,3 +229,17 @@ class RReLUSpec:
 
     def __reduce__(self) -> tuple[type[RReLUSpec], tuple[float, float, bool, str | None]]:
         return type(self), (self.lower, self.upper, self.inplace, self.name)
+
+
+# Typed, so that 1, 1.0 and True are told apart; what is refused is not remembered.
+_remembered = functools.lru_cache(maxsize=256, typed=True)(RReLUSpec)
+
+
+def spec_of(
+    lower: float, upper: float, inplace: bool = False, name: str | None = None
+) -> RReLUSpec:
+    """Return ``RReLUSpec(lower, upper, inplace, name)``, remembered: functions ask at every call."""
+    try:
+        return _remembered(lower, upper, inplace, name)
+    except TypeError:  # unhashable, or refused: the constructor says which argument
+        return RReLUSpec(lower, upper, inplace, name)
