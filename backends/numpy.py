@@ -11,6 +11,7 @@ from rrelu_compat import kernels
 from rrelu_compat.errors import DTypeError
 from rrelu_compat.generator import Generator, process_generator
 from rrelu_compat.layers import PlainRReLU
+from rrelu_compat.spec import check_training
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,8 +142,7 @@ def _forward(
 ) -> tuple[Array, tuple[Any, ...]]:
     _check_array(x, spec.inplace)
     check_generator(generator)
-    if not isinstance(training, bool):
-        raise TypeError(f"training={training!r} is not a bool: True or False is allowed")
+    check_training(training)
     native = x.dtype if x.dtype.isnative else x.dtype.newbyteorder("=")
     draw = _draw(spec, _code(native), training, generator)
     # A memory map's result lives in memory; other subclasses (units, matrices) keep their type.

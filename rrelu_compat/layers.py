@@ -313,5 +313,4 @@ def rrelu(
             "rrelu() needs training=True or training=False by name: "
             "the default is False in PyTorch and True in Paddle"
         )
-    spec = spec_of(lower, upper, inplace)
-    return backend_of(x).apply(x, spec, training=training, generator=generator)
+    return spec_of(lower, upper, inplace).apply(x, training=training, generator=generator)

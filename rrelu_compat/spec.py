@@ -58,6 +58,12 @@ def as_bound(argument: str, value: object) -> float:
     return number + 0.0
 
 
+def check_training(training: object) -> None:
+    """Raise a ``TypeError`` if `training` is not a bool."""
+    if training is not True and training is not False:
+        raise TypeError(f"training={training!r} is not a bool: True or False is allowed")
+
+
 @dataclass(frozen=True)
 class RReLUSpec:
     """One RReLU: ``x`` where ``x >= 0``, else ``a * x`` with a random slope, in evaluation the mean one.
@@ -174,6 +180,7 @@ class RReLUSpec:
         """
         from rrelu_compat.dispatch import backend_of
 
+        check_training(training)
         return backend_of(x).apply(x, self, training=training, generator=generator)
 
     def layer(self, backend: str | None = None, generator: Any = None) -> Any:
