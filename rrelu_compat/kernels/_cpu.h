@@ -1,0 +1,111 @@
+/* Shared by the C files of the CPU extension. None of it knows about Python but _cpu_module.c. */
+#ifndef RRELU_COMPAT_CPU_H
+#define RRELU_COMPAT_CPU_H
+
+#include <float.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "rrelu.h"
+
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 16
+#error "intermediate results in a wider type break the definition's rounding; NumPy serves here"
+#endif
+
+#if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__)
+#define RR_X86 1
+#else
+#define RR_X86 0
+#endif
+
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(_WIN32)
+#define RR_THREADS 1
+#else
+#define RR_THREADS 0
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define RR_NOINLINE __attribute__((noinline))
+#else
+#define RR_NOINLINE
+#endif
+
+/* What one call keeps constant. */
+typedef struct {
+    uint64_t seed, call;
+    uint32_t k0[RR_PHILOX_ROUNDS], k1[RR_PHILOX_ROUNDS]; /* the key of every round */
+    rr_bounds bounds;
+    int same_f32, same_f64; /* one slope for all (evaluation): no random words */
+} rr_params;
+
+/* Philox with the first two rounds folded, for blocks that share the high counter word: there the
+ * call and the high word are constant, and so are half of the products. 64-bit, because the vector
+ * paths keep 32-bit words in 64-bit lanes. */
+typedef struct {
+    uint64_t c3k1;              /* round 1: c3 ^ k1 */
+    uint64_t c1k0, p0k1, p0lok1; /* round 2: c1 ^ k0, high(p0) ^ k1; round 3: low(p0) ^ k1 */
+    uint64_t k0[RR_PHILOX_ROUNDS], k1[RR_PHILOX_ROUNDS];
+} rr_run;
+
+void rr_params_init(rr_params *p, uint64_t seed, uint64_t call, double lower, double upper);
+void rr_run_init(rr_run *r, const rr_params *p, uint32_t high);
+
+enum { RR_FORWARD = 0, RR_BACKWARD = 1, RR_OPS = 2 };
+/* where slopes come from: made in the loop, from words in memory, one for all */
+enum { RR_PHILOX = 0, RR_WORDS = 1, RR_SAME = 2, RR_SOURCES = 3 };
+
+/* n contiguous elements from in to out (which may be the same). Forward writes bits (unless NULL),
+ * backward reads them. RR_PHILOX starts at block, and the high word of the block number must not
+ * change on the way; RR_WORDS takes word k for element k. */
+typedef void rr_kernel(const rr_params *p, size_t n, const void *in, void *out, uint8_t *bits,
+                       uint64_t block, const uint32_t *words);
+
+/* blocks rounded up to a multiple of RR_GROUP_BLOCKS are written */
+#define RR_GROUP 64
+#define RR_GROUP_BLOCKS (RR_GROUP / 4)
+typedef void rr_words_fn(const rr_params *p, size_t blocks, uint32_t *words, uint64_t block);
+
+typedef struct {
+    const char *name;
+    int (*usable)(void);
+    rr_words_fn *words;
+    rr_kernel *kernel[RR_DTYPES][RR_OPS][RR_SOURCES];
+} rr_path;
+
+extern const rr_path rr_path_c;
+#if RR_X86
+extern const rr_path rr_path_avx2, rr_path_avx512;
+#endif
+
+static const size_t rr_sizes[RR_DTYPES] = {2, 2, 4, 8};
+
+/* n contiguous elements whose indices run from index upwards. */
+void rr_contiguous(const rr_path *path, const rr_params *p, int op, int dtype, size_t n,
+                   const void *in, void *out, uint8_t *bits, uint64_t index);
+
+#define RR_MAX_DIMS 64
+
+/* One call of any form. in may be NULL: then out receives the slopes themselves. */
+typedef struct {
+    const rr_path *path;
+    rr_params params;
+    int op, dtype;
+    const char *in;
+    char *out;
+    uint8_t *bits;
+    uint64_t start;
+    size_t n;
+    int dims; /* -1: contiguous, with no shape or strides */
+    size_t shape[RR_MAX_DIMS];
+    int64_t in_strides[RR_MAX_DIMS], out_strides[RR_MAX_DIMS]; /* in elements */
+    int64_t index_strides[RR_MAX_DIMS];
+    /* filled in on the way */
+    int c_order;          /* indices count up with positions */
+    int fast, whole_rows; /* tiles: see _cpu_strided.c */
+    size_t tile_rows, tile_columns, row_tiles, column_tiles, tiles;
+} rr_job;
+
+void rr_execute(rr_job *job, long long threads);
+
+#endif

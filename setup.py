@@ -1,0 +1,39 @@
+"""Build of the compiled CPU kernel; everything else is in pyproject.toml.
+
+The extension is optional: without a C compiler the package installs all the same, and NumPy serves.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from glob import glob
+
+from setuptools import Extension, setup
+
+# One binary for every CPython from 3.10 on; free-threaded builds have no limited API yet.
+ABI3 = not sysconfig.get_config_var("Py_GIL_DISABLED")
+# No contraction: every operation of the definition rounds on its own. No instruction set either: the
+# files name theirs function by function and the choice is made at run time.
+if sys.platform == "win32":
+    FLAGS = ["/O2", "/fp:precise"]
+else:
+    FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-std=c11"]
+
+setup(
+    ext_modules=[
+        Extension(
+            "rrelu_compat.kernels._cpu",
+            sources=sorted(glob("rrelu_compat/kernels/_cpu*.c")),
+            depends=sorted(glob("rrelu_compat/kernels/*.h")),
+            define_macros=[("Py_LIMITED_API", "0x030A0000")] if ABI3 else [],
+            extra_compile_args=FLAGS,
+            extra_link_args=[] if sys.platform == "win32" else ["-pthread"],
+            py_limited_api=ABI3,
+            # Set by tests of the build itself: a broken kernel must not hide behind NumPy there.
+            optional="RRELU_COMPAT_REQUIRE_KERNEL" not in os.environ,
+        )
+    ],
+    options={"bdist_wheel": {"py_limited_api": "cp310"}} if ABI3 else {},
+)
