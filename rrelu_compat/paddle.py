@@ -6,35 +6,15 @@ Same arguments in the same order, same defaults (``training=True`` in the functi
 
 from __future__ import annotations
 
-import functools
 import inspect
 from typing import Any
 
-import numpy as np
 import paddle
 
 from rrelu_compat.backends.paddle import backend
 from rrelu_compat.backends.paddle.seeds import check_generator
 from rrelu_compat.layers import RReLULayer, deepcopy_sharing_generator, inplace_or_name
-from rrelu_compat.spec import LOWER, UPPER, RReLUSpec
-
-# Typed, so that 1, 1.0 and True are told apart; refused bounds are not kept.
-_cached_spec = functools.lru_cache(maxsize=256, typed=True)(RReLUSpec)
-
-
-def _spec(lower: Any, upper: Any, inplace: bool, name: str | None) -> RReLUSpec:
-    try:
-        return _cached_spec(lower, upper, inplace, name)
-    except TypeError:  # unhashable, or refused: the constructor says which
-        return RReLUSpec(lower, upper, inplace, name)
-
-
-def _check_training(training: Any) -> bool:
-    if training is True or training is False:
-        return training
-    if isinstance(training, (int, np.bool_)) and training in (0, 1):
-        return bool(training)
-    raise TypeError(f"training={training!r} is not a bool: True or False is allowed")
+from rrelu_compat.spec import LOWER, UPPER, RReLUSpec, check_training, spec_of
 
 
 def rrelu(
@@ -96,10 +76,11 @@ def rrelu(
     2015, arXiv:1505.00853.
     """
     if name is None and inplace is None:
-        spec = _spec(lower, upper, False, None)
+        spec = spec_of(lower, upper)
     else:
-        spec = _spec(lower, upper, *inplace_or_name(inplace, name))
-    return backend.apply(x, spec, training=_check_training(training), generator=generator)
+        spec = spec_of(lower, upper, *inplace_or_name(inplace, name))
+    check_training(training)
+    return backend.apply(x, spec, training=training, generator=generator)
 
 
 def rrelu_(

@@ -28,8 +28,8 @@ class PaddleBackend:
         """Return RReLU of `x`, of its shape and dtype and contiguous; `x` itself if ``spec.inplace``."""
         if generator is not None:
             seeds.check_generator(generator)
-        code = dtype_code(x)
         check_served(x)
+        code = dtype_code(x)
         lower, upper = spec.slope_range(training, code != kernels.F64)
         recording = eager.records(x)
         if spec.inplace:

@@ -69,8 +69,6 @@ class _Gradient:
         dtype = DTYPE_OF_CODE[self._code]
         if g.dtype != dtype:
             g = g.astype(dtype)
-        if not g.is_dense():
-            g = g.to_dense()
         out = _C_ops.empty_like(g, dtype, _CPU)
         n = math.prod(g.shape)
         seed, call, lower, upper = self._key

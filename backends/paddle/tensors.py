@@ -47,7 +47,11 @@ def dtype_code(x: Any) -> int:
 
 
 def check_served(x: Any) -> None:
-    """Raise a ``TypeError`` for tensors that have no plain memory on the CPU."""
+    """Raise a ``TypeError`` for what is no tensor, or has no plain memory on the CPU."""
+    if not isinstance(x, paddle.Tensor):
+        raise TypeError(
+            f"x has type {type(x).__module__}.{type(x).__qualname__}: a paddle.Tensor is allowed"
+        )
     if not x.is_dense():
         kind = "an uninitialized" if not x._is_initialized() else "a sparse or otherwise not dense"
         raise TypeError(f"x is {kind} Paddle tensor (dtype {x.dtype}): dense tensors are allowed")

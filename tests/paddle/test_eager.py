@@ -1,0 +1,527 @@
+"""Eager Paddle tensors: values, gradients, in place, hooks, layouts, errors."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import paddle
+import pytest
+
+import rrelu_compat
+from rrelu_compat import BoundsError, DTypeError, Generator, RReLUSpec
+from rrelu_compat.backends.paddle import backend
+from rrelu_compat.paddle import RReLU, rrelu, rrelu_
+
+DTYPES = ("float16", "bfloat16", "float32", "float64")
+FULL = ("float32", "float64")
+BOUNDS = [(1 / 8, 1 / 3), (-0.7, 0.4), (-2.0, -1.0), (1.5, 3.0), (0.25, 0.25), (0.0, 0.0)]
+SPECIAL = [0.0, -0.0, math.nan, math.inf, -math.inf, 1e-45, -1e-45, -6e-8, -1.0, 2.0, -3e4, 5e-324]
+
+
+def numbers(define, dtype, shape, seed=0):
+    rng = np.random.default_rng(seed)
+    return define.array(rng.standard_normal(shape) * 3, dtype)
+
+
+def input_of(define, array):
+    x = define.to_paddle(array)
+    x.stop_gradient = False
+    return x
+
+
+def backward(y, g):
+    paddle.autograd.backward([y], [g])
+
+
+@pytest.mark.parametrize("bounds", BOUNDS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("inplace", [True, False])
+@pytest.mark.parametrize("shape", [(), (0, 3), (7,), (3, 5, 2)])
+def test_values_and_gradients(define, dtype, bounds, training, inplace, shape):
+    lower, upper = bounds
+    array, g = numbers(define, dtype, shape), numbers(define, dtype, shape, 1)
+    if array.size > 12:
+        array.reshape(-1)[:12] = define.array(SPECIAL, dtype)
+    x = input_of(define, array)
+    h = paddle.assign(x)
+    y = rrelu(h, lower, upper, training, inplace=inplace, generator=Generator(9, 4))
+    slope = (
+        define.slopes(shape, dtype, lower, upper, 9, 4)
+        if training
+        else define.mean(dtype, lower, upper)
+    )
+    assert (y is h) == inplace
+    define.assert_same(y, define.scaled(array, array, slope))
+    backward(y, define.to_paddle(g))
+    define.assert_same(x.grad, define.scaled(array, g, slope))
+
+
+@pytest.mark.parametrize("slope", [0.2, 1.0, 1.75, -0.5, -1.0, -3.0, 1e-30, 1e-50, 0.0, 1e30])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_evaluation_without_gradient_gives_the_same_bits(define, dtype, slope):
+    array = np.concatenate([define.array(SPECIAL, dtype), numbers(define, dtype, 300)])
+    expected = define.scaled(array, array, define.mean(dtype, slope, slope))
+    define.assert_same(rrelu(define.to_paddle(array), slope, slope, False), expected)
+    x = input_of(define, array)
+    define.assert_same(rrelu(x, slope, slope, False), expected)
+    with paddle.no_grad():
+        define.assert_same(rrelu(x, slope, slope, False), expected)
+
+
+def test_evaluation_is_leaky_relu_only_without_a_gradient(monkeypatch):
+    calls = []
+    native = paddle._C_ops.leaky_relu
+    monkeypatch.setattr(paddle._C_ops, "leaky_relu", lambda *a: calls.append(a) or native(*a))
+    x = paddle.randn([4])
+    rrelu(x, training=False)
+    assert len(calls) == 1
+    x.stop_gradient = False
+    rrelu(x, training=False)
+    rrelu(x.detach().astype("float16"), training=False)
+    rrelu(x.detach(), -0.5, 0.5, training=False)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_gradient_is_one_at_zero_and_the_slope_at_nan(define, training):
+    x = paddle.to_tensor([0.0, -0.0, math.nan], stop_gradient=False)
+    y = rrelu(x, 0.25, 0.25, training)
+    backward(y, paddle.ones([3]))
+    assert x.grad.tolist() == [1.0, 1.0, 0.25]
+
+
+@pytest.mark.parametrize("inplace", [True, False])
+@pytest.mark.parametrize("dtype", FULL)
+def test_double_and_triple_gradient(dtype, inplace):
+    x = paddle.to_tensor([-1.0, -2.0, 3.0, 0.0], dtype=dtype, stop_gradient=False)
+    a = rrelu_compat.slopes(4, 0.1, 0.9, seed=3, dtype=dtype)
+    m = np.where(x.numpy() >= 0, 1, a)
+    y = rrelu(paddle.assign(x), 0.1, 0.9, inplace=inplace, generator=Generator(3))
+    (first,) = paddle.grad((y * y * y * y).sum(), x, create_graph=True)
+    (second,) = paddle.grad(first.sum(), x, create_graph=True)
+    (third,) = paddle.grad(second.sum(), x)
+    tolerance = {"rtol": 1e-5 if dtype == "float32" else 1e-13}
+    np.testing.assert_allclose(first.numpy(), 4 * m**4 * x.numpy() ** 3, **tolerance)
+    np.testing.assert_allclose(second.numpy(), 12 * m**4 * x.numpy() ** 2, **tolerance)
+    np.testing.assert_allclose(third.numpy(), 24 * m**4 * x.numpy(), **tolerance)
+
+
+def test_gradient_penalty_reaches_the_weights():
+    w = paddle.to_tensor([[0.5, -1.5], [2.0, 0.25]], dtype="float64", stop_gradient=False)
+    x = paddle.to_tensor([[1.0, -2.0]], dtype="float64", stop_gradient=False)
+
+    def penalty(weight):
+        y = rrelu(paddle.matmul(x, weight), 0.1, 0.9, generator=Generator(1))
+        (g,) = paddle.grad(y.sum(), x, create_graph=True)
+        return (g * g).sum()
+
+    (got,) = paddle.grad(penalty(w), w)
+    step = 1e-6
+    for index in np.ndindex(2, 2):
+        shift = np.zeros((2, 2))
+        shift[index] = step
+        high, low = (
+            penalty(paddle.to_tensor(w.numpy() + s * shift, stop_gradient=False)).item()
+            for s in (1, -1)
+        )
+        assert got.numpy()[index] == pytest.approx((high - low) / (2 * step), rel=1e-6)
+
+
+@pytest.mark.parametrize("inplace", [True, False])
+def test_hooks_on_the_result_change_the_gradient(inplace):
+    x = paddle.to_tensor([-1.0, 2.0], stop_gradient=False)
+    y = rrelu(x * 1.0, 0.5, 0.5, inplace=inplace)
+    seen = []
+    y.register_hook(lambda g: (seen.append(g.tolist()), g * 3)[1])
+    y.sum().backward()
+    assert seen == [[1.0, 1.0]]
+    assert x.grad.tolist() == [1.5, 3.0]
+
+
+@pytest.mark.parametrize("inplace", [True, False])
+def test_result_keeps_its_gradient_on_demand(inplace):
+    x = paddle.to_tensor([-1.0, 2.0], stop_gradient=False)
+    y = rrelu(x * 1.0, 0.5, 0.5, inplace=inplace)
+    y.retain_grads()
+    (y * 2).sum().backward()
+    assert y.grad.tolist() == [2.0, 2.0]
+    assert x.grad.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("inplace", [True, False])
+def test_two_backwards_over_a_retained_graph(inplace):
+    x = paddle.to_tensor([-1.0, 2.0, -3.0], stop_gradient=False)
+    loss = rrelu(x * 1.0, 0.1, 0.9, inplace=inplace).sum()
+    loss.backward(retain_graph=True)
+    first = x.grad.numpy().copy()
+    loss.backward()
+    assert np.array_equal(x.grad.numpy(), first * 2)
+
+
+def test_two_losses_share_one_graph():
+    x = paddle.to_tensor([-1.0, 2.0, -3.0], stop_gradient=False)
+    y = rrelu(x, 0.1, 0.9)
+    slope = (y / x).numpy()
+    paddle.autograd.backward([y.sum(), (2 * y).sum()])
+    np.testing.assert_allclose(x.grad.numpy(), 3 * slope, rtol=1e-6)
+
+
+def test_gradients_of_other_layouts(define):
+    array = numbers(define, "float32", (4, 3))
+    g = numbers(define, "float32", (3, 4))
+    x = input_of(define, array)
+    y = rrelu(x, generator=Generator(5))
+    backward(y.t(), define.to_paddle(g))  # arrives transposed, strides [1, 3]
+    slope = define.slopes((4, 3), "float32", 1 / 8, 1 / 3, 5, 0)
+    define.assert_same(x.grad, define.scaled(array, g.T, slope))
+
+
+def test_input_changed_after_the_forward_does_no_harm():
+    x = paddle.to_tensor([-1.0, 2.0], stop_gradient=False)
+    h = x * 1.0
+    y = rrelu(h, 0.5, 0.5)
+    with paddle.no_grad():
+        h.fill_(7.0)
+    assert y.tolist() == [-0.5, 2.0]
+    y.sum().backward()
+    assert x.grad.tolist() == [0.5, 1.0]
+
+
+def test_result_changed_after_the_forward_does_no_harm():
+    x = paddle.to_tensor([-1.0, 2.0], stop_gradient=False)
+    y = rrelu(x, 0.5, 0.5)
+    y.add_(paddle.to_tensor(10.0))
+    y.sum().backward()
+    assert x.grad.tolist() == [0.5, 1.0]
+    assert x.tolist() == [-1.0, 2.0]
+
+
+@pytest.mark.parametrize("recording", [True, False])
+def test_in_place_tells_those_who_saved_the_old_value(recording):
+    w = paddle.to_tensor([2.0], stop_gradient=False)
+    h = paddle.to_tensor([-3.0])
+    if recording:
+        h = h * paddle.to_tensor([1.0], stop_gradient=False)
+    loss = (h * w).sum()  # keeps h
+    rrelu_(h)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_in_place_twice_in_a_row():
+    x = paddle.to_tensor([-1.0, 2.0, -4.0], stop_gradient=False)
+    h = x * 1.0
+    assert rrelu_(rrelu_(h, -0.5, -0.5), 0.25, 0.25) is h
+    # -1 becomes 0.5, which then passes.
+    assert h.tolist() == [0.5, 2.0, 2.0]
+    h.sum().backward()
+    assert x.grad.tolist() == [-0.5, 1.0, -0.5]
+
+
+def test_in_place_writes_through_a_view():
+    base = paddle.to_tensor([[-1.0, 2.0, -3.0], [4.0, -5.0, 6.0]])
+    view = base[:, ::2]
+    assert not view.is_contiguous()
+    pointer = view.data_ptr()
+    assert rrelu_(view, 0.5, 0.5) is view
+    assert view.data_ptr() == pointer
+    assert base.tolist() == [[-0.5, 2.0, -1.5], [4.0, -5.0, 6.0]]
+
+
+def test_in_place_on_a_recorded_view(define):
+    x = paddle.to_tensor([[-1.0, 2.0, -3.0], [4.0, -5.0, 6.0]], stop_gradient=False)
+    view = paddle.assign(x).t()
+    rrelu_(view, 0.5, 0.5)
+    assert view.tolist() == [[-0.5, 4.0], [2.0, -2.5], [-1.5, 6.0]]
+    view.sum().backward()
+    assert x.grad.tolist() == [[0.5, 1.0, 0.5], [1.0, 0.5, 1.0]]
+
+
+def test_in_place_refuses_a_leaf_before_anything_happens():
+    x = paddle.to_tensor([-1.0, 2.0], stop_gradient=False)
+    generator, default = Generator(1), paddle.base.core.default_cpu_generator()
+    following = paddle.seed(3).random()
+    paddle.seed(3)
+    with pytest.raises(ValueError, match="leaf that requires a gradient"):
+        rrelu_(x, generator=generator)
+    assert x.tolist() == [-1.0, 2.0]
+    assert x.inplace_version == 0
+    assert generator.call == 0
+    assert default.random() == following
+    with paddle.no_grad():
+        assert rrelu_(x, 0.5, 0.5) is x
+    assert x.tolist() == [-0.5, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("shape", "stride"),
+    [
+        ([3, 2], [0, 1]),
+        ([3, 3], [1, 1]),
+        ([2, 3], [3, 2]),  # interleaved, yet apart: 0 2 4 and 3 5 7
+        ([2, 3], [4, 2]),  # 0 2 4 and 4 6 8
+        ([1, 3], [0, 2]),
+        ([2, 3], [1, 2]),
+    ],
+)
+def test_in_place_refuses_what_overlaps_itself(shape, stride):
+    x = paddle.as_strided(paddle.arange(-8, 8, dtype="float32"), shape, stride)
+    elements = {
+        sum(i * s for i, s in zip(index, stride, strict=True)) for index in np.ndindex(*shape)
+    }
+    overlaps = len(elements) < math.prod(shape)
+    if overlaps:
+        with pytest.raises(ValueError, match="overlaps itself"):
+            rrelu_(x)
+    else:
+        rrelu_(x)
+    rrelu(x)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_every_training_call_draws_one_number(training):
+    def drawn(call):
+        paddle.seed(77)
+        call()
+        return paddle.base.core.default_cpu_generator().random()
+
+    paddle.seed(77)
+    numbers = [paddle.base.core.default_cpu_generator().random() for _ in range(2)]
+    x = paddle.randn([5])
+    own, framework = Generator(1), paddle.base.core.Generator()
+    calls = [
+        lambda: rrelu(x, training=training),
+        lambda: rrelu(x, training=training, generator=own),
+        lambda: rrelu(x, training=training, generator=framework),
+        lambda: rrelu(x, training=training, generator=paddle.base.core.default_cpu_generator()),
+        lambda: rrelu(x.clone(), training=training, inplace=True),
+        lambda: rrelu(x[:0], training=training),
+        lambda: rrelu(paddle.to_tensor([-1.0], stop_gradient=False), training=training),
+    ]
+    for call in calls:
+        assert drawn(call) == numbers[training]
+        rrelu_compat.manual_seed(3)
+        assert drawn(call) == numbers[training]
+        rrelu_compat.manual_seed(None)
+
+
+def test_order_of_the_seed_sources(define):
+    array = np.full((50,), -1.0)
+    x = define.to_paddle(array)
+
+    def expected(seed, call):
+        return -define.slopes((50,), "float64", 1 / 8, 1 / 3, seed, call)
+
+    paddle.seed(5)
+    seed = paddle.base.core.default_cpu_generator().random()
+    paddle.seed(5)
+    define.assert_same(rrelu(x), expected(seed, 0))  # 3: the default generator
+    paddle.seed(5)
+    define.assert_same(rrelu(x, generator=paddle.Generator()), expected(seed, 0))
+    rrelu_compat.manual_seed(8)
+    define.assert_same(rrelu(x), expected(8, 0))  # 2: the process-wide stream
+    define.assert_same(rrelu(x), expected(8, 1))
+    define.assert_same(rrelu(x, generator=Generator(2, 7)), expected(2, 7))  # 1: an own one
+    framework = paddle.base.core.Generator()
+    framework.manual_seed(31)
+    seed = framework.random()
+    framework.manual_seed(31)
+    define.assert_same(rrelu(x, generator=framework), expected(seed, 0))
+    define.assert_same(rrelu(x), expected(8, 2))
+
+
+def test_evaluation_takes_no_call():
+    generator = Generator(4)
+    rrelu(paddle.randn([3]), training=False, generator=generator)
+    assert generator.call == 0
+
+
+def test_one_bit_per_element_is_kept():
+    from rrelu_compat.backends.paddle import eager
+
+    kept = []
+    original = eager._Gradient
+    try:
+        eager._Gradient = lambda *a: kept.append(original(*a)) or kept[-1]
+        x = paddle.randn([1000])
+        x.stop_gradient = False
+        rrelu(x)
+    finally:
+        eager._Gradient = original
+    assert len(bytes(kept[0]._bits)) == 125
+    assert set(original.__slots__) == {"_address", "_bits", "_code", "_key"}
+
+
+def test_graph_does_not_keep_the_input_alive():
+    import gc
+    import weakref
+
+    h = paddle.randn([3]) * 1.0
+    h.stop_gradient = False
+    y = rrelu(h)
+    ref = weakref.ref(h)
+    del h
+    gc.collect()
+    assert ref() is None
+    del y
+
+
+class TestErrors:
+    x = paddle.to_tensor([-1.0, 2.0])
+
+    @pytest.mark.parametrize("dtype", ["int32", "int64", "bool", "complex64", "uint8"])
+    @pytest.mark.parametrize("training", [True, False])
+    def test_dtypes(self, dtype, training):
+        x = paddle.ones([2]).astype(dtype)
+        with pytest.raises(DTypeError, match=f"{dtype}: allowed are float16, bfloat16, float32"):
+            rrelu(x, training=training)
+
+    @pytest.mark.parametrize(
+        ("bounds", "error"),
+        [
+            ((0.5, 0.1), BoundsError),
+            ((math.nan, 0.1), BoundsError),
+            ((0.1, math.inf), BoundsError),
+            ((-1e308, 1e308), BoundsError),
+            ((True, 2.0), TypeError),
+            (("0.1", 0.2), TypeError),
+            ((paddle.to_tensor(0.1), 0.2), TypeError),
+            (([0.1], 0.2), TypeError),
+        ],
+    )
+    @pytest.mark.parametrize("training", [True, False])
+    def test_bounds(self, bounds, error, training):
+        with pytest.raises(error, match=r"lower|upper"):
+            rrelu(self.x, *bounds, training)
+        with pytest.raises(error, match=r"lower|upper"):
+            RReLU(*bounds)
+
+    @pytest.mark.parametrize("training", [True, False])
+    def test_bounds_that_overflow_in_float32(self, training):
+        for dtype in ("float16", "bfloat16", "float32"):
+            with pytest.raises(BoundsError, match="float32"):
+                rrelu(self.x.astype(dtype), 0.0, 1e200, training)
+        rrelu(self.x.astype("float64"), 0.0, 1e200, training)
+
+    @pytest.mark.parametrize("bounds", [(0, 1), (np.float32(0.1), np.float64(0.2)), (-1, 7.5)])
+    def test_bounds_that_paddle_refuses_and_we_take(self, bounds):
+        with pytest.raises((TypeError, ValueError)):
+            paddle.nn.functional.rrelu(self.x, *bounds)
+        rrelu(self.x, *bounds)
+        RReLU(*bounds)(self.x)
+
+    def test_sparse(self):
+        sparse = paddle.to_tensor([[-1.0, 0.0], [0.0, 2.0]])
+        for x in (sparse.to_sparse_coo(2), sparse.to_sparse_csr()):
+            with pytest.raises(TypeError, match="sparse"):
+                rrelu(x)
+
+    @pytest.mark.parametrize("x", [[-1.0], -1.0, None, np.ones(2)])
+    def test_not_a_tensor(self, x):
+        with pytest.raises(TypeError, match=r"a paddle\.Tensor is allowed"):
+            rrelu(x)
+
+    def test_generators_of_others(self):
+        for generator in (np.random.default_rng(0), 7, np.random):
+            for training in (True, False):
+                with pytest.raises(TypeError, match="generator="):
+                    rrelu(self.x, training=training, generator=generator)
+            with pytest.raises(TypeError, match="generator="):
+                RReLU(generator=generator)
+
+    def test_training(self):
+        for value in ("train", None, 1, 0.5, np.bool_(True)):
+            with pytest.raises(TypeError, match="training="):
+                rrelu(self.x, 0.1, 0.2, value)
+
+
+def test_fifth_positional_is_name_or_inplace():
+    x = paddle.to_tensor([-1.0, 2.0])
+    assert rrelu(x, 0.5, 0.5, True, "label") is not x
+    assert rrelu(x, 0.5, 0.5, True, False) is not x
+    assert rrelu(x, 0.5, 0.5, True, True) is x
+    assert rrelu(paddle.to_tensor([-1.0]), training=False).item() == pytest.approx(-11 / 48)
+    for arguments in ((True, True), ("a", "b"), (1.5, None)):
+        with pytest.raises(TypeError, match=r"name=|inplace="):
+            rrelu(x, 0.5, 0.5, True, arguments[0], inplace=arguments[1])
+
+
+def test_amp_changes_nothing_on_the_cpu(define):
+    array = numbers(define, "float32", (6,))
+    plain = rrelu(define.to_paddle(array), generator=Generator(1))
+    for level in ("O1", "O2"):
+        with paddle.amp.auto_cast(level=level):
+            define.assert_same(
+                rrelu(define.to_paddle(array), generator=Generator(1)), plain.numpy()
+            )
+
+
+def test_no_grad_records_nothing():
+    x = paddle.to_tensor([-1.0], stop_gradient=False)
+    with paddle.no_grad():
+        assert rrelu(x).stop_gradient
+    assert not rrelu(x).stop_gradient
+
+
+def test_spec_and_neutral_functions_reach_the_same_operation():
+    x = paddle.to_tensor([-1.0, 2.0])
+    spec = RReLUSpec(0.5, 0.5)
+    assert spec.apply(x, training=True).tolist() == [-0.5, 2.0]
+    assert rrelu_compat.rrelu(x, 0.5, 0.5, training=False).tolist() == [-0.5, 2.0]
+    assert isinstance(spec.layer("paddle"), RReLU)
+    assert backend.is_tensor(x)
+    assert not backend.is_tensor(x.numpy())
+    assert backend.info()["version"] == paddle.__version__
+
+
+def test_threads_of_one_process_get_different_slopes():
+    import threading
+
+    generator, results = Generator(6), []
+    x = paddle.full([64], -1.0)
+
+    def work():
+        results.extend(tuple(rrelu(x, generator=generator).tolist()) for _ in range(50))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert generator.call == 200
+    assert len(set(results)) == 200
+
+
+def test_thread_count_follows_the_flag_then_the_environment(monkeypatch):
+    from rrelu_compat.backends.paddle.tensors import thread_count
+
+    large = 1 << 22
+    monkeypatch.setenv("FLAGS_paddle_num_threads", "3")
+    assert thread_count(large) == 3
+    assert thread_count(100) == 1
+    before = paddle.get_flags("FLAGS_paddle_num_threads")
+    try:
+        paddle.set_flags({"FLAGS_paddle_num_threads": 7})
+        assert thread_count(large) == 7
+    finally:
+        paddle.set_flags(before)
+    monkeypatch.delenv("FLAGS_paddle_num_threads")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert thread_count(large) == 2
+
+
+def test_large_tensors_on_several_threads_give_the_same_bits(define, monkeypatch):
+    array = numbers(define, "float32", (1 << 17,))
+    results = []
+    for count in ("1", "3"):
+        monkeypatch.setenv("FLAGS_paddle_num_threads", count)
+        x = input_of(define, array)
+        y = rrelu(x, generator=Generator(2))
+        y.sum().backward()
+        results.append((y.numpy(), x.grad.numpy()))
+    slope = define.slopes(array.shape, "float32", 1 / 8, 1 / 3, 2, 0)
+    for y, g in results:
+        define.assert_same(y, define.scaled(array, array, slope))
+        define.assert_same(g, define.scaled(array, np.ones_like(array), slope))
