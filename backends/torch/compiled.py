@@ -1,0 +1,82 @@
+"""The route of torch.compile: written so that Dynamo reads it without a graph break."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from rrelu_compat.backends.torch import evaluation, graphs
+from rrelu_compat.backends.torch.ops import calls
+from rrelu_compat.backends.torch.seeds import FRAMEWORK_STATE, check_generator
+from rrelu_compat.backends.torch.tensors import check_layout, code_of, scaled
+from rrelu_compat.generator import process_generator
+from rrelu_compat.spec import RReLUSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _constant_range(lower: Any, upper: Any, training: bool, single: bool) -> tuple[float, float]:
+    return RReLUSpec(lower, upper).slope_range(training, single)
+
+
+def functional(
+    x: Tensor, lower: Any, upper: Any, training: bool, inplace: bool, generator: Any
+) -> Tensor:
+    """Apply RReLU of these bounds in a traced function; the bounds are checked at trace time."""
+    code_of(x)
+    low, high = _constant_range(lower, upper, training, x.dtype is not torch.float64)
+    return _apply(x, low, high, training, inplace, generator)
+
+
+def _key(generator: Any) -> Tensor:
+    """Draw in the graph: the state comes in, the next state goes back into the same memory."""
+    # A NumPy array, not a tensor kept for life: each run then gets a tensor with a version counter of its
+    # own, else checkpointed graphs see their saved state "modified by an inplace operation".
+    own = generator is not None
+    state = torch.from_numpy(generator._state if own else FRAMEWORK_STATE).view(torch.int64)
+    key: Tensor
+    key, following = calls.draw(state, own)
+    state.copy_(following)
+    return key
+
+
+def _key_by_number(generator: Any) -> Tensor:
+    """Draw where a graph can have no state (transforms, inference mode): by a number and a handle."""
+    number = torch.randint(0, 2**63 - 1, (), dtype=torch.int64, device="cpu")
+    key: Tensor = calls.draw_by_number(number, -1 if generator is None else id(generator))
+    return key
+
+
+def apply(x: Tensor, spec: RReLUSpec, training: bool, generator: Any) -> Tensor:
+    """Apply `spec` to a tensor in a traced function."""
+    code_of(x)
+    lower, upper = spec.slope_range(training, x.dtype is not torch.float64)
+    return _apply(x, lower, upper, training, spec.inplace, generator)
+
+
+def _apply(
+    x: Tensor, lower: float, upper: float, training: bool, inplace: bool, generator: Any
+) -> Tensor:
+    check_generator(generator)
+    check_layout(x)
+    if torch.compiler.is_exporting():
+        return graphs.export(x, lower, upper, training, inplace, generator)
+    if not training:
+        return graphs.finish(x, scaled(x, evaluation.multipliers(x, lower)), inplace)
+    if isinstance(generator, torch.Generator):
+        raise TypeError(
+            f"generator={generator!r}: a torch.Generator cannot enter a compiled graph (nor can it with "
+            "torch.rrelu); rrelu_compat.Generator can"
+        )
+    if generator is None:
+        generator = process_generator()
+    if torch._C._are_functorch_transforms_active():
+        key = _key_by_number(generator)
+        many = calls.multipliers(x.detach(), key, lower, upper)
+        return graphs.finish(x, scaled(x, many), inplace)
+    key = _key(generator) if torch.is_grad_enabled() else _key_by_number(generator)
+    y, _ = calls.forward(x, key, lower, upper)
+    return graphs.finish(x, y, inplace)

@@ -1,0 +1,128 @@
+"""Choosing the route of a call: the fast one here, the others for tensors that are not what they seem."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch._subclasses.fake_tensor import is_fake
+from torch.autograd import forward_ad
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
+from torch.overrides import handle_torch_function, has_torch_function_unary
+
+from rrelu_compat.backends.torch import compiled, eager, evaluation, graphs
+from rrelu_compat.backends.torch.ops import calls
+from rrelu_compat.backends.torch.seeds import check_generator, take, take_anywhere
+from rrelu_compat.backends.torch.tensors import (
+    CODES,
+    PLAIN,
+    check_layout,
+    check_torch,
+    code_of,
+    key_tensor,
+    scaled,
+)
+from rrelu_compat.spec import RReLUSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_dispatch_keys = torch._C._dispatch_keys
+_functorch_active = torch._C._are_functorch_transforms_active
+_modes = torch._C._len_torch_dispatch_stack
+_tracing = torch._C._get_tracing_state
+_top_hooks = torch._C._autograd._top_saved_tensors_default_hooks
+_Tensor, _Parameter = torch.Tensor, torch.nn.Parameter
+
+
+def apply(x: Any, spec: RReLUSpec, training: bool, generator: Any = None) -> Any:
+    """Apply `spec` to a tensor.
+
+    Parameters
+    ----------
+    x : Tensor
+    training : bool
+        Random slopes or the mean slope.
+    generator : rrelu_compat.Generator, torch.Generator or None
+    """
+    if torch.compiler.is_compiling():
+        return compiled.apply(x, spec, training, generator)
+    return apply_eager(x, spec, training, generator)
+
+
+def apply_eager(x: Any, spec: RReLUSpec, training: bool, generator: Any = None) -> Any:
+    """`apply` where nothing is being compiled."""
+    cls = type(x)
+    if not (
+        (cls is _Tensor or cls is _Parameter)
+        and _dispatch_keys(x).raw_repr() in PLAIN
+        and not _modes()
+        and not _functorch_active()
+        and forward_ad._current_level < 0
+        and _tracing() is None
+        and sys.modules.get("torch") is torch
+    ):
+        return _apply_special(x, spec, training, generator)
+    code = CODES.get(x.dtype)
+    if code is None:
+        code = code_of(x)
+    lower, upper = spec.slope_range(training, code != 3)
+    if not training:
+        check_generator(generator)
+        return evaluation.plain(x, code, lower, spec.inplace)
+    seed, call, entry = take(generator)
+    hooks = entry is not None and _top_hooks(False) is not None
+    return eager.forward(x, (code, lower, upper, seed, call, 0, None, entry, hooks), spec.inplace)
+
+
+def _apply_special(x: Any, spec: RReLUSpec, training: bool, generator: Any) -> Any:
+    check_torch()
+    _check_type(x)
+    if type(x) not in (_Tensor, _Parameter) and has_torch_function_unary(x):
+        from rrelu_compat.torch import rrelu  # the public name: what traced code is printed with
+
+        return handle_torch_function(
+            rrelu, (x,), x, spec.lower, spec.upper, training, spec.inplace, generator=generator
+        )
+    check_generator(generator)
+    check_layout(x)
+    code_of(x)
+    lower, upper = spec.slope_range(training, x.dtype is not torch.float64)
+    if _tracing() is not None:
+        if not training:
+            return F.leaky_relu(x, lower, spec.inplace)
+        graphs.check_exportable(generator)
+        return graphs.finish(x, calls.train(x, lower, upper), spec.inplace)
+    if x.is_neg() or x._is_zerotensor():
+        resolved = x.resolve_neg() if x.is_neg() else x.clone()
+        outside = RReLUSpec(spec.lower, spec.upper)
+        return graphs.finish(x, apply(resolved, outside, training, generator), spec.inplace)
+    if get_proxy_mode() is not None:
+        return graphs.export(x, lower, upper, training, spec.inplace, generator)
+    y: Tensor
+    if _functorch_active() or forward_ad._current_level >= 0:
+        if training:
+            many = calls.multipliers(x.detach(), _key(x, generator), lower, upper)
+        else:
+            many = evaluation.multipliers(x, lower)
+        y = scaled(x, many)
+    else:
+        key = _key(x, generator) if training else key_tensor(0, 0)
+        y, _ = calls.forward(x, key, lower, upper)
+    return graphs.finish(x, y, spec.inplace)
+
+
+def _check_type(x: object) -> None:
+    if not isinstance(x, (_Tensor, torch.fx.Proxy)):
+        raise TypeError(
+            f"input has type {type(x).__module__}.{type(x).__qualname__}: a torch.Tensor is allowed"
+        )
+
+
+def _key(x: Tensor, generator: Any) -> Tensor:
+    if x.is_meta or is_fake(x):
+        return key_tensor(0, 0)  # there are no numbers to multiply, so no call is taken
+    seed, call, _ = take_anywhere(generator)
+    return key_tensor(seed, call)
