@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from rrelu_compat.dispatch import backend_of, default_backend, get_backend
 from rrelu_compat.spec import LOWER, UPPER, RReLUSpec, spec_of
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Never, Self
+
+    from rrelu_compat._layer_types import PaddleLayer, PlainLayer, TorchLayer
 
 LayerT = TypeVar("LayerT", bound="RReLULayer")
+TensorT = TypeVar("TensorT")
 
 
 def inplace_or_name(inplace: bool | str | None, name: str | bool | None) -> tuple[bool, str | None]:
@@ -38,7 +41,133 @@ def inplace_or_name(inplace: bool | str | None, name: str | bool | None) -> tupl
     return inplace, name
 
 
-class RReLULayer:
+class _NeutralMeta(type):
+    """Builds the layer of a backend when called, and is satisfied by the layers of all of them."""
+
+    if not TYPE_CHECKING:  # checkers read RReLU.__new__ instead
+
+        def __call__(
+            cls,
+            lower: float = LOWER,
+            upper: float = UPPER,
+            inplace: bool | str | None = None,
+            name: str | bool | None = None,
+            *,
+            backend: str | None = None,
+            generator: Any = None,
+        ) -> Any:
+            inplace, name = inplace_or_name(inplace, name)
+            return build_layer(RReLUSpec(lower, upper, inplace, name), backend, generator)
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, RReLULayer)
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        return issubclass(subclass, RReLULayer)
+
+
+class RReLU(metaclass=_NeutralMeta):
+    """The RReLU layer of the framework in use.
+
+    Builds the layer of: ``backend=``; else `set_default_backend` or the variable
+    ``RRELU_COMPAT_BACKEND``; else the one of PyTorch and Paddle that the program has imported. If it
+    has imported none: a plain callable that applies its spec to any tensor.
+
+    Parameters
+    ----------
+    lower, upper : float
+        Bounds of the slopes.
+    inplace : bool
+        Write the result into the input. A str here is the name (Paddle 3.3's third positional).
+    name : str or None
+        A label.
+    backend : str or None
+        "torch", "paddle", "numpy" or a registered backend.
+    generator : optional
+        A `rrelu_compat.Generator`, or the framework's own generator.
+
+    Raises
+    ------
+    RuntimeError
+        If the program has imported both frameworks and nothing says which is meant.
+    BoundsError, TypeError, ValueError
+        For arguments that are not allowed.
+
+    Examples
+    --------
+    >>> layer = RReLU(0.1, 0.3, backend="numpy")
+    >>> isinstance(layer, RReLU)
+    True
+
+    Notes
+    -----
+    ``isinstance(layer, RReLU)`` holds for the layers of every backend. The class can't be subclassed:
+    subclass ``rrelu_compat.torch.RReLU``, ``rrelu_compat.paddle.RReLU`` or ``rrelu_compat.numpy.RReLU``.
+    """
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __new__(
+            cls,
+            lower: float = ...,
+            upper: float = ...,
+            inplace: bool | str | None = ...,
+            name: str | bool | None = ...,
+            *,
+            backend: Literal["torch"],
+            generator: Any = ...,
+        ) -> TorchLayer: ...
+        @overload
+        def __new__(
+            cls,
+            lower: float = ...,
+            upper: float = ...,
+            inplace: bool | str | None = ...,
+            name: str | bool | None = ...,
+            *,
+            backend: Literal["paddle"],
+            generator: Any = ...,
+        ) -> PaddleLayer: ...
+        @overload
+        def __new__(
+            cls,
+            lower: float = ...,
+            upper: float = ...,
+            inplace: bool | str | None = ...,
+            name: str | bool | None = ...,
+            *,
+            backend: Literal["numpy"],
+            generator: Any = ...,
+        ) -> PlainLayer: ...
+        @overload
+        def __new__(
+            cls,
+            lower: float = ...,
+            upper: float = ...,
+            inplace: bool | str | None = ...,
+            name: str | bool | None = ...,
+            *,
+            backend: str | None = ...,
+            generator: Any = ...,
+        ) -> Any: ...
+        def __new__(cls, *arguments: Any, **keywords: Any) -> Any: ...
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        raise TypeError(
+            f"{cls.__name__} subclasses the neutral rrelu_compat.RReLU, which only builds layers: subclass "
+            "rrelu_compat.torch.RReLU, rrelu_compat.paddle.RReLU or rrelu_compat.numpy.RReLU"
+        )
+
+
+# Checkers see the layers as what `isinstance` says they are: instances of the neutral class.
+if TYPE_CHECKING:
+    _Neutral = RReLU
+else:
+    _Neutral = object
+
+
+class RReLULayer(_Neutral):
     """The framework-free part of every RReLU layer: live, validated attributes and copying.
 
     A subclass stores the spec as ``_spec`` and the generator as ``_generator``.
@@ -46,6 +175,10 @@ class RReLULayer:
 
     _spec: RReLUSpec
     _generator: Any
+
+    if TYPE_CHECKING:
+
+        def __new__(cls, *arguments: Any, **keywords: Any) -> Self: ...  # ``__init__`` decides
 
     @property
     def spec(self) -> RReLUSpec:
@@ -191,84 +324,15 @@ def build_layer(spec: RReLUSpec, backend: str | None, generator: Any) -> Any:
     return get_backend(name).layer(spec, generator)
 
 
-class _NeutralMeta(type):
-    """Builds the layer of a backend when called, and is satisfied by the layers of all of them."""
-
-    def __call__(
-        cls,
-        lower: float = LOWER,
-        upper: float = UPPER,
-        inplace: bool | str | None = None,
-        name: str | bool | None = None,
-        *,
-        backend: str | None = None,
-        generator: Any = None,
-    ) -> Any:
-        inplace, name = inplace_or_name(inplace, name)
-        return build_layer(RReLUSpec(lower, upper, inplace, name), backend, generator)
-
-    def __instancecheck__(cls, instance: object) -> bool:
-        return isinstance(instance, RReLULayer)
-
-    def __subclasscheck__(cls, subclass: type) -> bool:
-        return issubclass(subclass, RReLULayer)
-
-
-class RReLU(metaclass=_NeutralMeta):
-    """The RReLU layer of the framework in use.
-
-    Builds the layer of: ``backend=``; else `set_default_backend` or the variable
-    ``RRELU_COMPAT_BACKEND``; else the one of PyTorch and Paddle that the program has imported. If it
-    has imported none: a plain callable that applies its spec to any tensor.
-
-    Parameters
-    ----------
-    lower, upper : float
-        Bounds of the slopes.
-    inplace : bool
-        Write the result into the input. A str here is the name (Paddle 3.3's third positional).
-    name : str or None
-        A label.
-    backend : str or None
-        "torch", "paddle", "numpy" or a registered backend.
-    generator : optional
-        A `rrelu_compat.Generator`, or the framework's own generator.
-
-    Raises
-    ------
-    RuntimeError
-        If the program has imported both frameworks and nothing says which is meant.
-    BoundsError, TypeError, ValueError
-        For arguments that are not allowed.
-
-    Examples
-    --------
-    >>> layer = RReLU(0.1, 0.3, backend="numpy")
-    >>> isinstance(layer, RReLU)
-    True
-
-    Notes
-    -----
-    ``isinstance(layer, RReLU)`` holds for the layers of every backend. The class can't be subclassed:
-    subclass ``rrelu_compat.torch.RReLU``, ``rrelu_compat.paddle.RReLU`` or ``rrelu_compat.numpy.RReLU``.
-    """
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        raise TypeError(
-            f"{cls.__name__} subclasses the neutral rrelu_compat.RReLU, which only builds layers: subclass "
-            "rrelu_compat.torch.RReLU, rrelu_compat.paddle.RReLU or rrelu_compat.numpy.RReLU"
-        )
-
-
 def rrelu(
-    x: Any,
+    x: TensorT,
     lower: float = LOWER,
     upper: float = UPPER,
-    *positional: Any,
+    *positional: Never,
     training: bool | None = None,
     inplace: bool = False,
     generator: Any = None,
-) -> Any:
+) -> TensorT:
     """Apply RReLU to a tensor of any backend.
 
     Parameters
@@ -313,4 +377,5 @@ def rrelu(
             "rrelu() needs training=True or training=False by name: "
             "the default is False in PyTorch and True in Paddle"
         )
-    return spec_of(lower, upper, inplace).apply(x, training=training, generator=generator)
+    y: TensorT = spec_of(lower, upper, inplace).apply(x, training=training, generator=generator)
+    return y
