@@ -182,20 +182,22 @@ def print_comparison(title, results, drift):
 
 
 def plot(curves, path):
-    """Draw the differences over the steps, a panel for each optimizer."""
+    """Draw the largest difference so far over the steps, a panel for each optimizer."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(curves), figsize=(11, 4), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(1, len(curves), figsize=(11, 5), sharey=True, layout="constrained")
     for axis, (optimizer, lines) in zip(axes, curves.items(), strict=True):
         for label, difference in lines.items():
-            axis.semilogy(np.maximum(difference, 1e-17), label=label, linewidth=1)
+            so_far = np.maximum.accumulate(difference)
+            axis.semilogy(np.maximum(so_far, 1e-17), label=label, linewidth=1.5)
         axis.set(title=optimizer, xlabel="step")
         axis.grid(alpha=0.3)
-    axes[0].set_ylabel("|loss in PyTorch - loss in Paddle|")
-    axes[-1].legend(fontsize="small")
+    axes[0].set_ylabel("largest difference of losses so far")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize="small")
     figure.savefig(path, dpi=120)
 
 
