@@ -61,14 +61,15 @@ enum { RR_PHILOX = 0, RR_WORDS = 1, RR_SAME = 2, RR_SOURCES = 3 };
 typedef void rr_kernel(const rr_params *p, size_t n, const void *in, void *out, uint8_t *bits,
                        uint64_t block, const uint32_t *words);
 
-/* blocks rounded up to a multiple of RR_GROUP_BLOCKS are written */
-#define RR_GROUP 64
-#define RR_GROUP_BLOCKS (RR_GROUP / 4)
+/* Makes the words of some blocks, and up to RR_SPILL words beyond them. */
+#define RR_SPILL 128
 typedef void rr_words_fn(const rr_params *p, size_t blocks, uint32_t *words, uint64_t block);
 
 typedef struct {
     const char *name;
     int (*usable)(void);
+    /* A thread costs tens of microseconds to start and join; fewer elements than this are not worth one. */
+    size_t per_thread;
     rr_words_fn *words;
     rr_kernel *kernel[RR_DTYPES][RR_OPS][RR_SOURCES];
 } rr_path;
@@ -83,6 +84,9 @@ static const size_t rr_sizes[RR_DTYPES] = {2, 2, 4, 8};
 /* n contiguous elements whose indices run from index upwards. */
 void rr_contiguous(const rr_path *path, const rr_params *p, int op, int dtype, size_t n,
                    const void *in, void *out, uint8_t *bits, uint64_t index);
+
+/* Contiguous work is split at multiples of this: whole bytes of bits, and whole vectors. */
+#define RR_GROUP 64
 
 #define RR_MAX_DIMS 64
 

@@ -11,7 +11,13 @@ static int usable(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu
 
 #define SET(x) _mm256_set1_epi64x((long long)(x))
 #define XOR(a, b) _mm256_xor_si256((a), (b))
-#define HIGH(x) _mm256_srli_epi64((x), 32)
+#define HIGH(x) _mm256_shuffle_epi32((x), 0xF5)
+#define SWAP(x) _mm256_shuffle_epi32((x), 0xB1)
+
+/* Sets of 16 elements in flight. Measured at 2**14 float32: 0.85 ns per element with two, 0.73 with four,
+ * 0.69 with six; keys widened in memory beforehand make no difference. */
+#define SETS 4
+#define EACH for (s = 0; s < sets; s++)
 
 typedef struct {
     __m256i lo, hi; /* 16 words: elements 0..7 and 8..15, or as BLOCKS_BY_PARITY says */
@@ -21,41 +27,42 @@ typedef struct {
 #define BLOCKS_IN_ORDER _mm256_setr_epi64x(0, 2, 1, 3)
 #define BLOCKS_BY_PARITY _mm256_setr_epi64x(0, 1, 2, 3)
 
-/* Four blocks, one in each 64-bit lane; only the low 32 bits count until the end. */
-INLINE words16 philox16(const rr_run *r, __m256i counter)
+/* SETS times four blocks, one in each 64-bit lane; only the low 32 bits count until the end. */
+INLINE void philox16(const rr_run *r, __m256i counter, words16 *w, int sets)
 {
     const __m256i m0 = SET(RR_PHILOX_M0), m1 = SET(RR_PHILOX_M1), low = SET(0xFFFFFFFFu);
-    __m256i c0, c1, c2, c3, p0, p1;
-    words16 w;
-    int i;
-    p0 = _mm256_mul_epu32(counter, m0);
-    c2 = XOR(HIGH(p0), SET(r->c3k1));
-    p1 = _mm256_mul_epu32(c2, m1);
-    c0 = XOR(HIGH(p1), SET(r->c1k0));
-    c1 = p1;
-    c2 = XOR(p0, SET(r->p0k1));
-    p1 = _mm256_mul_epu32(c2, m1);
-    p0 = _mm256_mul_epu32(c0, m0);
-    c0 = XOR(HIGH(p1), XOR(c1, SET(r->k0[2])));
-    c1 = p1;
-    c2 = XOR(HIGH(p0), SET(r->p0lok1));
-    c3 = p0;
+    __m256i c0[SETS], c1[SETS], c2[SETS], c3[SETS], p0[SETS], p1[SETS];
+    int i, s;
+    /* rounds 1 to 3 as folded by rr_run_init */
+    EACH p0[s] = _mm256_mul_epu32(_mm256_add_epi64(counter, SET(4 * s)), m0);
+    EACH c2[s] = XOR(HIGH(p0[s]), SET(r->c3k1));
+    EACH p1[s] = _mm256_mul_epu32(c2[s], m1);
+    EACH c0[s] = XOR(HIGH(p1[s]), SET(r->c1k0));
+    EACH c1[s] = p1[s];
+    EACH c2[s] = XOR(p0[s], SET(r->p0k1));
+    EACH p1[s] = _mm256_mul_epu32(c2[s], m1);
+    EACH p0[s] = _mm256_mul_epu32(c0[s], m0);
+    EACH c0[s] = XOR(HIGH(p1[s]), XOR(c1[s], SET(r->k0[2])));
+    EACH c1[s] = p1[s];
+    EACH c2[s] = XOR(HIGH(p0[s]), SET(r->p0lok1));
+    EACH c3[s] = p0[s];
 #pragma GCC unroll 8
     for (i = 3; i < RR_PHILOX_ROUNDS - 1; i++) {
-        p1 = _mm256_mul_epu32(c2, m1);
-        p0 = _mm256_mul_epu32(c0, m0);
-        c0 = XOR(HIGH(p1), XOR(c1, SET(r->k0[i])));
-        c1 = p1;
-        c2 = XOR(HIGH(p0), XOR(c3, SET(r->k1[i])));
-        c3 = p0;
+        EACH p1[s] = _mm256_mul_epu32(c2[s], m1);
+        EACH p0[s] = _mm256_mul_epu32(c0[s], m0);
+        EACH c0[s] = XOR(HIGH(p1[s]), XOR(c1[s], SET(r->k0[i])));
+        EACH c1[s] = p1[s];
+        EACH c2[s] = XOR(HIGH(p0[s]), XOR(c3[s], SET(r->k1[i])));
+        EACH c3[s] = p0[s];
     }
-    p1 = _mm256_mul_epu32(c2, m1);
-    p0 = _mm256_mul_epu32(c0, m0);
-    c0 = XOR(_mm256_shuffle_epi32(p1, 0xB1), XOR(_mm256_and_si256(c1, low), SET(r->k0[9])));
-    c2 = XOR(_mm256_shuffle_epi32(p0, 0xB1), XOR(_mm256_and_si256(c3, low), SET(r->k1[9])));
-    w.lo = _mm256_unpacklo_epi64(c0, c2);
-    w.hi = _mm256_unpackhi_epi64(c0, c2);
-    return w;
+    EACH p1[s] = _mm256_mul_epu32(c2[s], m1);
+    EACH p0[s] = _mm256_mul_epu32(c0[s], m0);
+    EACH c1[s] = XOR(_mm256_and_si256(c1[s], low), SET(r->k0[9]));
+    EACH c3[s] = XOR(_mm256_and_si256(c3[s], low), SET(r->k1[9]));
+    EACH c0[s] = XOR(SWAP(p1[s]), c1[s]);
+    EACH c2[s] = XOR(SWAP(p0[s]), c3[s]);
+    EACH w[s].lo = _mm256_unpacklo_epi64(c0[s], c2[s]);
+    EACH w[s].hi = _mm256_unpackhi_epi64(c0[s], c2[s]);
 }
 
 INLINE __m256 slopes_f32(const rr_params *p, __m256i w)
@@ -209,67 +216,68 @@ INLINE words16 load_words(const uint32_t *words, int dtype)
     return w;
 }
 
+/* One turn of the loop. */
+INLINE void steps(const rr_params *p, const rr_run *r, __m256i counter, const char *from, char *to,
+                  uint8_t *bits, const uint32_t *words, int dtype, int op, int source, int sets)
+{
+    const size_t bytes = 16 * rr_sizes[dtype];
+    words16 w[SETS];
+    uint16_t pass[SETS] = {0};
+    int s;
+    if (source == RR_PHILOX) philox16(r, counter, w, sets);
+    if (source == RR_WORDS) EACH w[s] = load_words(words + 16 * s, dtype);
+    if (source == RR_SAME) EACH w[s].lo = w[s].hi = _mm256_setzero_si256();
+    if (op == RR_BACKWARD) memcpy(pass, bits, 2 * (size_t)sets);
+    EACH {
+        pass[s] = (uint16_t)step(p, from, to, pass[s], w[s], op, source, dtype);
+        from += bytes;
+        to += bytes;
+    }
+    if (op == RR_FORWARD && bits) memcpy(bits, pass, 2 * (size_t)sets);
+}
+
+/* Fewer than 16 elements: a whole step on copies. */
+INLINE void rest(const rr_params *p, const rr_run *r, __m256i counter, size_t n, const char *from, char *to,
+                 uint8_t *bits, const uint32_t *words, int dtype, int op, int source)
+{
+    const size_t bytes = n * rr_sizes[dtype];
+    char x[16 * 8] = {0};
+    uint32_t w[16] = {0};
+    uint16_t pass = 0;
+    memcpy(x, from, bytes);
+    if (source == RR_WORDS) memcpy(w, words, n * sizeof *w);
+    if (op == RR_BACKWARD) memcpy(&pass, bits, (n + 7) / 8);
+    steps(p, r, counter, x, x, (uint8_t *)&pass, w, dtype, op, source, 1);
+    pass &= (uint16_t)(0xFFFFu >> (16 - n));
+    if (op == RR_FORWARD && bits) memcpy(bits, &pass, (n + 7) / 8);
+    memcpy(to, x, bytes);
+}
+
 INLINE void walk(const rr_params *p, size_t n, const void *in, void *out, uint8_t *bits, uint64_t block,
                  const uint32_t *words, int dtype, int op, int source)
 {
     const size_t size = rr_sizes[dtype];
     const char *from = in;
     char *to = out;
-    const __m256i order = dtype == RR_BF16 ? BLOCKS_BY_PARITY : BLOCKS_IN_ORDER;
-    __m256i counter = _mm256_add_epi64(SET(block), order);
-    words16 w0 = {_mm256_setzero_si256(), _mm256_setzero_si256()}, w1 = w0;
-    char partial[32 * 8];
-    uint32_t partial_words[32];
+    __m256i counter =
+        _mm256_add_epi64(SET(block), dtype == RR_BF16 ? BLOCKS_BY_PARITY : BLOCKS_IN_ORDER);
     rr_run r;
     if (source == RR_PHILOX) rr_run_init(&r, p, (uint32_t)((block & RR_BLOCK_MASK) >> 32));
-    while (n) {
-        const size_t m = n < 32 ? n : 32;
-        const char *src = from;
-        char *dst = to;
-        uint32_t pass = 0;
-        unsigned m0, m1;
-        if (m < 32) { /* the rest goes through a full-sized copy */
-            memset(partial, 0, sizeof partial);
-            memcpy(partial, from, m * size);
-            src = dst = partial;
-            if (source == RR_WORDS) {
-                memset(partial_words, 0, sizeof partial_words);
-                memcpy(partial_words, words, m * 4);
-                words = partial_words;
-            }
-            if (op == RR_BACKWARD) memcpy(&pass, bits, (m + 7) / 8);
-        } else if (op == RR_BACKWARD) {
-            memcpy(&pass, bits, 4);
-        }
-        if (source == RR_PHILOX) {
-            w0 = philox16(&r, counter);
-            w1 = philox16(&r, _mm256_add_epi64(counter, SET(4)));
-            counter = _mm256_add_epi64(counter, SET(8));
-        } else if (source == RR_WORDS) {
-            w0 = load_words(words, dtype);
-            w1 = load_words(words + 16, dtype);
-            words += 32;
-        }
-        m0 = step(p, src, dst, pass & 0xFFFFu, w0, op, source, dtype);
-        m1 = step(p, src + 16 * size, dst + 16 * size, pass >> 16, w1, op, source, dtype);
-        if (op == RR_FORWARD && bits) {
-            pass = m0 | (uint32_t)m1 << 16;
-            if (m == 32) {
-                memcpy(bits, &pass, 4);
-            } else {
-                pass &= 0xFFFFFFFFu >> (32 - m);
-                memcpy(bits, &pass, (m + 7) / 8);
-            }
-        }
-        if (m < 32) {
-            memcpy(to, partial, m * size);
-            return;
-        }
-        if (bits) bits += 4;
-        from += 32 * size;
-        to += 32 * size;
-        n -= 32;
+    while (n >= 16) {
+        const int sets = n >= 16 * SETS ? SETS : 1;
+        const size_t m = 16 * (size_t)sets;
+        if (sets == SETS)
+            steps(p, &r, counter, from, to, bits, words, dtype, op, source, SETS);
+        else
+            steps(p, &r, counter, from, to, bits, words, dtype, op, source, 1);
+        counter = _mm256_add_epi64(counter, SET(4 * sets));
+        if (source == RR_WORDS) words += m;
+        if (bits) bits += m / 8;
+        from += m * size;
+        to += m * size;
+        n -= m;
     }
+    if (n) rest(p, &r, counter, n, from, to, bits, words, dtype, op, source);
 }
 
 static TARGET void words(const rr_params *p, size_t blocks, uint32_t *out, uint64_t block)
@@ -278,22 +286,22 @@ static TARGET void words(const rr_params *p, size_t blocks, uint32_t *out, uint6
     rr_run r;
     size_t done;
     rr_run_init(&r, p, (uint32_t)((block & RR_BLOCK_MASK) >> 32));
-    for (done = 0; done < blocks; done += RR_GROUP_BLOCKS, out += RR_GROUP) {
-        int i;
-#pragma GCC unroll 4
-        for (i = 0; i < 4; i++) {
-            const words16 w = philox16(&r, _mm256_add_epi64(counter, SET(4 * i)));
-            _mm256_storeu_si256((__m256i *)(out + 16 * i), w.lo);
-            _mm256_storeu_si256((__m256i *)(out + 16 * i + 8), w.hi);
+    for (done = 0; done < blocks; done += 4 * SETS, out += 16 * SETS) {
+        words16 w[SETS];
+        int s;
+        philox16(&r, counter, w, SETS);
+        for (s = 0; s < SETS; s++) {
+            _mm256_storeu_si256((__m256i *)(out + 16 * s), w[s].lo);
+            _mm256_storeu_si256((__m256i *)(out + 16 * s + 8), w[s].hi);
         }
-        counter = _mm256_add_epi64(counter, SET(16));
+        counter = _mm256_add_epi64(counter, SET(4 * SETS));
     }
 }
 
 #define KERNEL_TARGET TARGET
 #include "_cpu_table.h"
 
-const rr_path rr_path_avx2 = {"avx2", usable, words, RR_TABLES};
+const rr_path rr_path_avx2 = {"avx2", usable, 1 << 17, words, RR_TABLES};
 #else
 typedef int rr_avx2_not_here;
 #endif

@@ -15,7 +15,14 @@ static int usable(void)
 
 #define SET(x) _mm512_set1_epi64((long long)(x))
 #define XOR3(a, b, c) _mm512_ternarylogic_epi64((a), (b), (c), 0x96)
-#define HIGH(x) _mm512_srli_epi64((x), 32)
+/* The high halves, to where the low halves were. A shuffle: shifts share a port with multiplications. */
+#define HIGH(x) _mm512_shuffle_epi32((x), (_MM_PERM_ENUM)0xF5)
+#define SWAP(x) _mm512_shuffle_epi32((x), (_MM_PERM_ENUM)0xB1)
+
+/* Sets of 32 elements in flight. Measured at 2**14 float32: 0.34 ns per element with two, 0.23 with four,
+ * 0.20 with six (as many as the registers hold), 0.22 with eight. */
+#define SETS 6
+#define EACH for (s = 0; s < sets; s++)
 
 typedef struct {
     __m512i lo, hi; /* 32 words: elements 0..15 and 16..31, or as BLOCKS_BY_PARITY says */
@@ -27,51 +34,46 @@ typedef struct {
 /* ... and this one puts even blocks into lo and odd blocks into hi, as unpacking halves does. */
 #define BLOCKS_BY_PARITY _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7)
 
-/* Eight blocks, one in each 64-bit lane. A multiplication reads the low 32 bits of its lanes only, so
- * what stands above them may be anything until the end. */
-INLINE words32 philox32(const rr_run *r, __m512i counter)
+/* SETS times eight blocks, one in each 64-bit lane. A multiplication reads the low 32 bits of its lanes
+ * only, so what stands above them may be anything until the end. The sets go side by side through every
+ * round: one chain of multiplications alone leaves the processor waiting. */
+INLINE void philox32(const rr_run *r, __m512i counter, words32 *w, int sets)
 {
-    const __m512i m0 = SET(RR_PHILOX_M0), m1 = SET(RR_PHILOX_M1);
-    __m512i c0, c1, c2, c3, p0, p1;
-    words32 w;
-    int i;
+    const __m512i m0 = SET(RR_PHILOX_M0), m1 = SET(RR_PHILOX_M1), low = SET(0xFFFFFFFFu);
+    __m512i c0[SETS], c1[SETS], c2[SETS], c3[SETS], p0[SETS], p1[SETS];
+    int i, s;
     /* rounds 1 and 2, folded by rr_run_init */
-    p0 = _mm512_mul_epu32(counter, m0);
-    c2 = _mm512_xor_si512(HIGH(p0), SET(r->c3k1));
-    p1 = _mm512_mul_epu32(c2, m1);
-    c0 = _mm512_xor_si512(HIGH(p1), SET(r->c1k0));
-    c1 = p1;
-    c2 = _mm512_xor_si512(p0, SET(r->p0k1));
+    EACH p0[s] = _mm512_mul_epu32(_mm512_add_epi64(counter, SET(8 * s)), m0);
+    EACH c2[s] = _mm512_xor_si512(HIGH(p0[s]), SET(r->c3k1));
+    EACH p1[s] = _mm512_mul_epu32(c2[s], m1);
+    EACH c0[s] = _mm512_xor_si512(HIGH(p1[s]), SET(r->c1k0));
+    EACH c1[s] = p1[s];
+    EACH c2[s] = _mm512_xor_si512(p0[s], SET(r->p0k1));
     /* round 3: low(p0) of round 2 is constant */
-    p1 = _mm512_mul_epu32(c2, m1);
-    p0 = _mm512_mul_epu32(c0, m0);
-    c0 = XOR3(HIGH(p1), c1, SET(r->k0[2]));
-    c1 = p1;
-    c2 = _mm512_xor_si512(HIGH(p0), SET(r->p0lok1));
-    c3 = p0;
+    EACH p1[s] = _mm512_mul_epu32(c2[s], m1);
+    EACH p0[s] = _mm512_mul_epu32(c0[s], m0);
+    EACH c0[s] = XOR3(HIGH(p1[s]), c1[s], SET(r->k0[2]));
+    EACH c1[s] = p1[s];
+    EACH c2[s] = _mm512_xor_si512(HIGH(p0[s]), SET(r->p0lok1));
+    EACH c3[s] = p0[s];
 #pragma GCC unroll 8
     for (i = 3; i < RR_PHILOX_ROUNDS - 1; i++) {
-        p1 = _mm512_mul_epu32(c2, m1);
-        p0 = _mm512_mul_epu32(c0, m0);
-        c0 = XOR3(HIGH(p1), c1, SET(r->k0[i]));
-        c1 = p1;
-        c2 = XOR3(HIGH(p0), c3, SET(r->k1[i]));
-        c3 = p0;
+        EACH p1[s] = _mm512_mul_epu32(c2[s], m1);
+        EACH p0[s] = _mm512_mul_epu32(c0[s], m0);
+        EACH c0[s] = XOR3(HIGH(p1[s]), c1[s], SET(r->k0[i]));
+        EACH c1[s] = p1[s];
+        EACH c2[s] = XOR3(HIGH(p0[s]), c3[s], SET(r->k1[i]));
+        EACH c3[s] = p0[s];
     }
-    /* round 10: halves swapped, so that each lane holds two words in order */
-    p1 = _mm512_mul_epu32(c2, m1);
-    p0 = _mm512_mul_epu32(c0, m0);
-    {
-        const __m512i low = SET(0xFFFFFFFFu);
-        /* (c & low) ^ key, then ^ swapped product */
-        const __m512i t1 = _mm512_ternarylogic_epi64(c1, low, SET(r->k0[9]), 0x6A);
-        const __m512i t3 = _mm512_ternarylogic_epi64(c3, low, SET(r->k1[9]), 0x6A);
-        c0 = _mm512_xor_si512(_mm512_shuffle_epi32(p1, (_MM_PERM_ENUM)0xB1), t1);
-        c2 = _mm512_xor_si512(_mm512_shuffle_epi32(p0, (_MM_PERM_ENUM)0xB1), t3);
-    }
-    w.lo = _mm512_unpacklo_epi64(c0, c2);
-    w.hi = _mm512_unpackhi_epi64(c0, c2);
-    return w;
+    /* round 10: halves swapped, so that each lane holds two words in order; (c & low) ^ key ^ product */
+    EACH p1[s] = _mm512_mul_epu32(c2[s], m1);
+    EACH p0[s] = _mm512_mul_epu32(c0[s], m0);
+    EACH c1[s] = _mm512_ternarylogic_epi64(c1[s], low, SET(r->k0[9]), 0x6A);
+    EACH c3[s] = _mm512_ternarylogic_epi64(c3[s], low, SET(r->k1[9]), 0x6A);
+    EACH c0[s] = _mm512_xor_si512(SWAP(p1[s]), c1[s]);
+    EACH c2[s] = _mm512_xor_si512(SWAP(p0[s]), c3[s]);
+    EACH w[s].lo = _mm512_unpacklo_epi64(c0[s], c2[s]);
+    EACH w[s].hi = _mm512_unpackhi_epi64(c0[s], c2[s]);
 }
 
 INLINE __m512 slopes_f32(const rr_params *p, __m512i w)
@@ -243,6 +245,26 @@ INLINE words32 load_words(const uint32_t *words, __mmask32 valid, int full, int 
     return w;
 }
 
+/* One turn of the loop. */
+INLINE void steps(const rr_params *p, const rr_run *r, __m512i counter, const char *from, char *to,
+                  uint8_t *bits, const uint32_t *words, int dtype, int op, int source)
+{
+    const size_t bytes = 32 * rr_sizes[dtype];
+    const int sets = SETS;
+    words32 w[SETS];
+    __mmask32 pass[SETS] = {0};
+    int s;
+    if (source == RR_PHILOX) philox32(r, counter, w, sets);
+    if (source == RR_WORDS) EACH w[s] = load_words(words + 32 * s, 0, 1, dtype);
+    if (op == RR_BACKWARD) memcpy(pass, bits, sizeof pass);
+    EACH {
+        pass[s] = step(p, from, to, 0, pass[s], w[s], op, source, 1, dtype);
+        from += bytes;
+        to += bytes;
+    }
+    if (op == RR_FORWARD && bits) memcpy(bits, pass, sizeof pass);
+}
+
 INLINE void walk(const rr_params *p, size_t n, const void *in, void *out, uint8_t *bits, uint64_t block,
                  const uint32_t *words, int dtype, int op, int source)
 {
@@ -251,46 +273,30 @@ INLINE void walk(const rr_params *p, size_t n, const void *in, void *out, uint8_
     char *to = out;
     const __m512i order = dtype == RR_BF16 ? BLOCKS_BY_PARITY : BLOCKS_IN_ORDER;
     __m512i counter = _mm512_add_epi64(SET(block), order);
-    words32 w0 = {_mm512_setzero_si512(), _mm512_setzero_si512()}, w1 = w0;
+    words32 w = {_mm512_setzero_si512(), _mm512_setzero_si512()};
     rr_run r;
     if (source == RR_PHILOX) rr_run_init(&r, p, (uint32_t)((block & RR_BLOCK_MASK) >> 32));
-    /* two sets of 32 in flight: one set's chain of multiplications is much longer than its work */
-    for (; n >= 64; n -= 64) {
-        uint64_t pass = 0;
-        __mmask32 m0, m1;
-        if (source == RR_PHILOX) {
-            w0 = philox32(&r, counter);
-            w1 = philox32(&r, _mm512_add_epi64(counter, SET(8)));
-            counter = _mm512_add_epi64(counter, SET(16));
-        } else if (source == RR_WORDS) {
-            w0 = load_words(words, 0, 1, dtype);
-            w1 = load_words(words + 32, 0, 1, dtype);
-            words += 64;
-        }
-        if (op == RR_BACKWARD) memcpy(&pass, bits, 8);
-        m0 = step(p, from, to, 0, (__mmask32)pass, w0, op, source, 1, dtype);
-        m1 = step(p, from + 32 * size, to + 32 * size, 0, (__mmask32)(pass >> 32), w1, op, source, 1, dtype);
-        if (op == RR_FORWARD && bits) {
-            pass = (uint64_t)m0 | (uint64_t)m1 << 32;
-            memcpy(bits, &pass, 8);
-        }
-        if (bits) bits += 8;
-        from += 64 * size;
-        to += 64 * size;
+    for (; n >= 32 * SETS; n -= 32 * SETS) {
+        steps(p, &r, counter, from, to, bits, words, dtype, op, source);
+        counter = _mm512_add_epi64(counter, SET(8 * SETS));
+        if (source == RR_WORDS) words += 32 * SETS;
+        if (bits) bits += 4 * SETS;
+        from += 32 * SETS * size;
+        to += 32 * SETS * size;
     }
     while (n) {
         const size_t m = n < 32 ? n : 32, bytes = (m + 7) / 8;
         const __mmask32 valid = (__mmask32)0xFFFFFFFFu >> (32 - m);
         __mmask32 pass = 0;
         if (source == RR_PHILOX) {
-            w0 = philox32(&r, counter);
+            philox32(&r, counter, &w, 1);
             counter = _mm512_add_epi64(counter, SET(8));
         } else if (source == RR_WORDS) {
-            w0 = load_words(words, valid, 0, dtype);
+            w = load_words(words, valid, 0, dtype);
             words += 32;
         }
         if (op == RR_BACKWARD) memcpy(&pass, bits, bytes);
-        pass = step(p, from, to, valid, pass, w0, op, source, 0, dtype) & valid;
+        pass = step(p, from, to, valid, pass, w, op, source, 0, dtype) & valid;
         if (op == RR_FORWARD && bits) memcpy(bits, &pass, bytes);
         if (bits) bits += bytes;
         from += m * size;
@@ -302,24 +308,26 @@ INLINE void walk(const rr_params *p, size_t n, const void *in, void *out, uint8_
 static TARGET void words(const rr_params *p, size_t blocks, uint32_t *out, uint64_t block)
 {
     __m512i counter = _mm512_add_epi64(SET(block), BLOCKS_IN_ORDER);
+    enum { sets = RR_SPILL / 32 };
     rr_run r;
     size_t done;
     rr_run_init(&r, p, (uint32_t)((block & RR_BLOCK_MASK) >> 32));
-    for (done = 0; done < blocks; done += RR_GROUP_BLOCKS, out += RR_GROUP) {
-        const words32 a = philox32(&r, counter);
-        const words32 b = philox32(&r, _mm512_add_epi64(counter, SET(8)));
-        counter = _mm512_add_epi64(counter, SET(16));
-        _mm512_storeu_si512(out, a.lo);
-        _mm512_storeu_si512(out + 16, a.hi);
-        _mm512_storeu_si512(out + 32, b.lo);
-        _mm512_storeu_si512(out + 48, b.hi);
+    for (done = 0; done < blocks; done += 8 * sets, out += 32 * sets) {
+        words32 w[SETS];
+        int s;
+        philox32(&r, counter, w, sets);
+        for (s = 0; s < sets; s++) {
+            _mm512_storeu_si512(out + 32 * s, w[s].lo);
+            _mm512_storeu_si512(out + 32 * s + 16, w[s].hi);
+        }
+        counter = _mm512_add_epi64(counter, SET(8 * sets));
     }
 }
 
 #define KERNEL_TARGET TARGET
 #include "_cpu_table.h"
 
-const rr_path rr_path_avx512 = {"avx512", usable, words, RR_TABLES};
+const rr_path rr_path_avx512 = {"avx512", usable, 1 << 18, words, RR_TABLES};
 
 #else
 typedef int rr_avx512_not_here;

@@ -120,4 +120,4 @@ RR_FN void walk(const rr_params *p, size_t n, const void *in, void *out, uint8_t
 #define KERNEL_TARGET
 #include "_cpu_table.h"
 
-const rr_path rr_path_c = {"c", usable, words, RR_TABLES};
+const rr_path rr_path_c = {"c", usable, 1 << 15, words, RR_TABLES};

@@ -43,7 +43,7 @@ static void words_of_blocks(const rr_path *path, const rr_params *p, size_t bloc
 {
     const uint64_t room = 0x100000000ull - (uint32_t)block;
     size_t b;
-    if (room >= blocks) { /* what the last group makes beyond them is not used */
+    if (room >= blocks) {
         path->words(p, blocks, words, block);
         return;
     }
@@ -57,7 +57,7 @@ static void words_of_blocks(const rr_path *path, const rr_params *p, size_t bloc
 static RR_NOINLINE void by_words(const rr_path *path, const rr_params *p, rr_kernel *kernel, size_t n,
                                  const char *in, char *out, uint8_t *bits, uint64_t index, size_t size)
 {
-    uint32_t words[CHUNK + 2 * RR_GROUP];
+    uint32_t words[CHUNK + 4 + RR_SPILL];
     const unsigned head = (unsigned)(index & 3);
     size_t k;
     for (k = 0; k < n; k += CHUNK) {

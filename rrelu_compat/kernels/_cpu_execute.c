@@ -7,8 +7,6 @@
 #include <signal.h>
 #endif
 
-/* A thread costs tens of microseconds to start and join: fewer elements than this are not worth one. */
-#define PER_THREAD 131072
 #define MAX_THREADS 64
 /* contiguous work is split at multiples of this: no two threads share a byte of bits */
 #define CONTIGUOUS_UNIT 4096
@@ -80,96 +78,92 @@ static int choose_walk(rr_job *job)
     return TILED;
 }
 
+/* A call's work in units, of which no two share a byte of bits. Threads take some at a time, so that one that
+ * comes late (a busy machine) keeps nobody waiting. */
 typedef struct {
     const rr_job *job;
     int walk;
-    size_t begin, end; /* units */
-} part;
+    size_t units, grain;
+    size_t next; /* atomic */
+} share;
 
-static void run_part(const part *p)
+static void run_units(const share *work, size_t begin, size_t end)
 {
-    const rr_job *job = p->job;
-    if (p->walk == TILED) {
-        rr_tiled(job, p->begin, p->end);
+    const rr_job *job = work->job;
+    if (work->walk == TILED) {
+        rr_tiled(job, begin, end);
     } else {
-        const size_t unit = p->walk == LINEAR ? RR_LINEAR_BLOCK : CONTIGUOUS_UNIT;
-        const size_t size = rr_sizes[job->dtype], begin = p->begin * unit;
-        const size_t end = p->end * unit < job->n ? p->end * unit : job->n;
-        if (p->walk == LINEAR)
-            rr_linear(job, begin, end);
+        const size_t unit = work->walk == LINEAR ? RR_LINEAR_BLOCK : CONTIGUOUS_UNIT;
+        const size_t size = rr_sizes[job->dtype], first = begin * unit;
+        const size_t beyond = end < work->units ? end * unit : job->n;
+        if (work->walk == LINEAR)
+            rr_linear(job, first, beyond);
         else
-            rr_contiguous(job->path, &job->params, job->op, job->dtype, end - begin,
-                          job->in + begin * size, job->out + begin * size,
-                          job->bits ? job->bits + begin / 8 : NULL, job->start + begin);
+            rr_contiguous(job->path, &job->params, job->op, job->dtype, beyond - first,
+                          job->in + first * size, job->out + first * size,
+                          job->bits ? job->bits + first / 8 : NULL, job->start + first);
     }
 }
 
 #if RR_THREADS
-static void *thread_main(void *p)
+static void *take_units(void *p)
 {
-    run_part(p);
-    return NULL;
+    share *work = p;
+    for (;;) {
+        const size_t begin = __atomic_fetch_add(&work->next, work->grain, __ATOMIC_RELAXED);
+        const size_t rest = begin < work->units ? work->units - begin : 0;
+        if (!rest) return NULL;
+        run_units(work, begin, begin + (rest < work->grain ? rest : work->grain));
+    }
 }
 
 /* Threads live for this call only, so nothing of them is left for a fork or the interpreter's exit. */
-static RR_NOINLINE void run_parts(const rr_job *job, int walk, size_t units, size_t count)
+static RR_NOINLINE void run_threads(share *work, size_t count)
 {
-    part parts[MAX_THREADS];
     pthread_t threads[MAX_THREADS];
-    int started[MAX_THREADS];
+    size_t started = 0, i;
     sigset_t all, before;
     pthread_attr_t attributes;
-    size_t i;
-    for (i = 0; i < count; i++) {
-        /* units * i would overflow only for more units than memory can hold */
-        parts[i].job = job;
-        parts[i].walk = walk;
-        parts[i].begin = units * i / count;
-        parts[i].end = units * (i + 1) / count;
-    }
+    work->grain = work->units / (count * 8) + 1;
     /* signals are for the threads that Python knows */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, 1 << 20); /* some C libraries give 128 KiB */
-    for (i = 1; i < count; i++)
-        started[i] = !pthread_create(&threads[i], &attributes, thread_main, &parts[i]);
+    /* where a thread can't be had, the others do its work */
+    while (started < count - 1 && !pthread_create(&threads[started], &attributes, take_units, work)) started++;
     pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    run_part(&parts[0]);
-    for (i = 1; i < count; i++)
-        if (started[i])
-            pthread_join(threads[i], NULL);
-        else
-            run_part(&parts[i]);
+    take_units(work);
+    for (i = 0; i < started; i++) pthread_join(threads[i], NULL);
 }
 #endif
 
 void rr_execute(rr_job *job, long long threads)
 {
-    part whole;
-    whole.job = job;
-    whole.walk = choose_walk(job);
-    whole.begin = 0;
-    if (whole.walk == TILED)
-        whole.end = job->tiles;
-    else if (whole.walk == LINEAR)
-        whole.end = (job->n + RR_LINEAR_BLOCK - 1) / RR_LINEAR_BLOCK;
+    share work;
+    work.job = job;
+    work.walk = choose_walk(job);
+    work.next = 0;
+    if (work.walk == TILED)
+        work.units = job->tiles;
+    else if (work.walk == LINEAR)
+        work.units = (job->n + RR_LINEAR_BLOCK - 1) / RR_LINEAR_BLOCK;
     else
-        whole.end = (job->n + CONTIGUOUS_UNIT - 1) / CONTIGUOUS_UNIT;
+        work.units = (job->n + CONTIGUOUS_UNIT - 1) / CONTIGUOUS_UNIT;
 #if RR_THREADS
     {
-        size_t count = job->n / PER_THREAD;
-        if ((long long)count > threads) count = (size_t)threads;
+        size_t count = job->n / job->path->per_thread;
         if (count > MAX_THREADS) count = MAX_THREADS;
-        if (count > whole.end) count = whole.end;
+        if (count > (unsigned long long)threads) count = (size_t)threads;
+        if (count > work.units) count = work.units;
         if (count > 1) {
-            run_parts(job, whole.walk, whole.end, count);
+            run_threads(&work, count);
             return;
         }
     }
 #else
     (void)threads;
 #endif
-    run_part(&whole);
+    run_units(&work, 0, work.units);
 }
