@@ -1,0 +1,1 @@
+"""The checks, one module for each family. No check names a subject or a framework."""

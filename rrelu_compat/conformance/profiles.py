@@ -1,0 +1,54 @@
+"""How much a run does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Examples per case, and the seed of everything random.
+
+    Attributes
+    ----------
+    name : str
+        "quick", "ci" or "thorough".
+    max_examples : int
+        How many examples Hypothesis draws for a case that holds; checks that run once are not counted.
+    seed : int
+        The same seed draws the same examples and seeds the same streams.
+    """
+
+    name: str
+    max_examples: int
+    seed: int = 0
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (Profile("quick", 12), Profile("ci", 60), Profile("thorough", 1000))
+}
+
+
+def profile_of(
+    name: str = "quick", max_examples: int | None = None, seed: int | None = None
+) -> Profile:
+    """Return a profile by name, with what is given replaced.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name, or a number is out of range.
+    """
+    if name not in PROFILES:
+        raise ValueError(f"profile={name!r}: allowed are {', '.join(PROFILES)}")
+    chosen = PROFILES[name]
+    if max_examples is not None:
+        if max_examples < 1:
+            raise ValueError(f"max_examples={max_examples!r}: at least 1 is allowed")
+        chosen = replace(chosen, max_examples=max_examples)
+    if seed is not None:
+        if not 0 <= seed < 2**32:
+            raise ValueError(f"seed={seed!r}: 0 to 2**32 - 1 is allowed")
+        chosen = replace(chosen, seed=seed)
+    return chosen

@@ -1,0 +1,3 @@
+"""Expected failures."""
+
+FAILURES: dict[str, str] = {}
