@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import paddle
 
 from rrelu_compat import kernels
-from rrelu_compat.backends.paddle import eager, seeds
+from rrelu_compat.backends.paddle import eager, recompute, seeds
 from rrelu_compat.backends.paddle.evaluation import leaky_relu_is_exact
 from rrelu_compat.backends.paddle.tensors import check_served, dtype_code
 
@@ -58,4 +58,5 @@ class PaddleBackend:
         }
 
 
+recompute.install()
 backend = PaddleBackend()

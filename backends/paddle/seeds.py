@@ -6,6 +6,7 @@ from typing import Any
 
 from paddle.base import core
 
+from rrelu_compat.backends.paddle import recompute
 from rrelu_compat.generator import Generator, process_generator
 
 FrameworkGenerator = core.Generator
@@ -27,6 +28,8 @@ def draw(generator: Any) -> tuple[int, int]:
     default = default_generator()
     # One number whatever the source, so that the streams of other random layers don't depend on it.
     seed: int = default.random()
+    if recompute.seen:
+        return recompute.draw(generator, default, seed)
     if generator is None:
         generator = process_generator()
         if generator is None:
