@@ -108,19 +108,17 @@ def _gradient(g: Tensor, bits: Tensor, pack: Pack) -> Tensor:
 
 def _saved_bits(ctx: Any) -> Tensor:
     pack: Pack = ctx.pack
-    if not pack[8]:
-        (bits,) = ctx.saved_tensors
-    else:
-        bits, key = ctx.saved_tensors
-        check_repeated((pack[3], pack[4]), key_numbers(key))
+    saved = ctx.saved_tensors
+    bits: Tensor = saved[0]
     if bits.dtype is not torch.uint8 or not bits.is_contiguous() or bits.device != CPU:
         raise RuntimeError(
             f"a saved-tensor hook returned {tuple(bits.shape)} {bits.dtype} on {bits.device} for the "
             "sign bits that RReLU had saved as contiguous uint8 on the CPU: hooks must return what they "
             "were given"
         )
-    result: Tensor = bits
-    return result
+    if pack[8]:
+        check_repeated((pack[3], pack[4]), key_numbers(saved[1]))
+    return bits
 
 
 def _save(ctx: Any, bits: Tensor, pack: Pack) -> None:

@@ -21,7 +21,8 @@ def plain(x: Tensor, code: int, slope: float, inplace: bool) -> Tensor:
     if inplace:
         eager.check_in_place(x)
         return torch._C._nn.leaky_relu_(x, slope)
-    return torch._C._nn.leaky_relu(x, slope)
+    # Of an empty tensor leaky_relu loses the strides.
+    return torch._C._nn.leaky_relu(x, slope) if x.numel() else torch.empty_like(x)
 
 
 def multipliers(x: Tensor, slope: float) -> Tensor:
