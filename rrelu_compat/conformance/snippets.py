@@ -124,7 +124,9 @@ def render(steps: list[Step], subject: Any, device: str) -> str:
     show = own.show or _GENERIC["show"]
     lines += [_format(show, {"name": name}) for name in dict.fromkeys(shown[-3:])]
     body = "\n".join(lines)
-    head = ["import numpy as np"]
+    head = []
+    if "np." in body:
+        head.append("import numpy as np")
     if "ml_dtypes" in body:
         head.append("import ml_dtypes")
     if "nan" in body or "inf" in body:
