@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import rrelu_compat
 from rrelu_compat import dispatch, kernels
+from rrelu_compat.conformance import cli as conformance
+from rrelu_compat.porting import cli as porting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     info = commands.add_parser("info", help="backends found or why not, devices, dtypes, kernels")
     info.set_defaults(run=_print_info)
+    conformance.add_parser(commands)
+    porting.add_parser(commands)
     return parser
 
 
