@@ -175,7 +175,7 @@ RR_FN void rr_linear(const typename rr_type<D>::stored *x, typename rr_type<D>::
 {
     typedef typename rr_type<D>::stored stored;
     typedef typename rr_type<D>::real real;
-    const rr_u64 first = blockIdx.x * (RR_GROUPS * RR_BLOCK_THREADS) + threadIdx.x;
+    const rr_u64 first = (rr_u64)blockIdx.x * (RR_GROUPS * RR_BLOCK_THREADS) + threadIdx.x;
     rr_four<stored> v[RR_GROUPS];
     int u, j;
     /* nobody leaves early: the exchange of bits needs every lane of the warp */
