@@ -50,7 +50,7 @@ class Generator:
     Generator(seed=7, call=2)
     """
 
-    __slots__ = ("__weakref__", "_identity", "_lock", "_state", "_words")
+    __slots__ = ("__weakref__", "_identity", "_lock", "_state", "_words", "tensor")
 
     def __init__(self, seed: int, call: int = 0) -> None:
         seed, call = check_uint64("seed", seed), check_uint64("call", call)
@@ -60,6 +60,8 @@ class Generator:
         self._words = memoryview(self._state)  # type: ignore[arg-type]
         self._lock = threading.Lock()
         self._identity = next(_identities)
+        #: PyTorch's view of `state`, made by its adapter: compiled graphs in inference mode need one.
+        self.tensor: Any = None
         with _live_lock:
             _live.add(self)
 

@@ -18,7 +18,8 @@ from torch import Tensor  # noqa: E402
 
 from rrelu_compat.backends.torch import backend, compiled  # noqa: E402, F401
 from rrelu_compat.backends.torch.routes import apply, apply_eager  # noqa: E402
-from rrelu_compat.backends.torch.seeds import check_generator  # noqa: E402
+from rrelu_compat.backends.torch.seeds import check_generator, prepare  # noqa: E402
+from rrelu_compat.generator import Generator  # noqa: E402
 from rrelu_compat.layers import (  # noqa: E402
     RReLULayer,
     deepcopy_sharing_generator,
@@ -184,6 +185,8 @@ class RReLU(RReLULayer, torch.nn.RReLU):
     @generator.setter
     def generator(self, generator: Any) -> None:
         check_generator(generator)
+        if isinstance(generator, Generator):
+            prepare(generator)
         self._generator = generator
 
     def forward(self, input: Tensor) -> Tensor:

@@ -8,8 +8,9 @@ import torch
 
 from rrelu_compat.backends.torch import evaluation, graphs
 from rrelu_compat.backends.torch.ops import calls
-from rrelu_compat.backends.torch.seeds import FRAMEWORK_STATE, check_generator
+from rrelu_compat.backends.torch.seeds import FRAMEWORK_STATE, FRAMEWORK_TENSOR, check_generator
 from rrelu_compat.backends.torch.tensors import check_layout, code_of, scaled
+from rrelu_compat.errors import BoundsError
 from rrelu_compat.generator import process_generator
 from rrelu_compat.spec import RReLUSpec
 
@@ -18,8 +19,16 @@ if TYPE_CHECKING:
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _constant_range(lower: Any, upper: Any, training: bool, single: bool) -> tuple[float, float]:
-    return RReLUSpec(lower, upper).slope_range(training, single)
+def _constant_range(
+    lower: Any, upper: Any, training: bool, single: bool
+) -> tuple[float, float, str, str]:
+    # An error that left this function would be reported as one of Dynamo itself.
+    try:
+        return *RReLUSpec(lower, upper).slope_range(training, single), "", ""
+    except BoundsError as error:
+        return 0.0, 0.0, str(error), ""
+    except TypeError as error:
+        return 0.0, 0.0, "", str(error)
 
 
 def functional(
@@ -27,16 +36,29 @@ def functional(
 ) -> Tensor:
     """Apply RReLU of these bounds in a traced function; the bounds are checked at trace time."""
     code_of(x)
-    low, high = _constant_range(lower, upper, training, x.dtype is not torch.float64)
+    low, high, bad_bounds, bad_type = _constant_range(
+        lower, upper, training, x.dtype is not torch.float64
+    )
+    if bad_bounds:
+        raise BoundsError(bad_bounds)
+    if bad_type:
+        raise TypeError(bad_type)
     return _apply(x, low, high, training, inplace, generator)
 
 
 def _key(generator: Any) -> Tensor:
     """Draw in the graph: the state comes in, the next state goes back into the same memory."""
-    # A NumPy array, not a tensor kept for life: each run then gets a tensor with a version counter of its
-    # own, else checkpointed graphs see their saved state "modified by an inplace operation".
     own = generator is not None
-    state = torch.from_numpy(generator._state if own else FRAMEWORK_STATE).view(torch.int64)
+    if torch.is_grad_enabled():
+        # A NumPy array, not a tensor kept for life: each run then gets a tensor with a version counter of its
+        # own, else checkpointed graphs see their saved state "modified by an inplace operation".
+        array = generator._state if own else FRAMEWORK_STATE
+        state = torch.from_numpy(array).view(torch.int64)
+    elif own and generator.tensor is None:
+        return _key_by_number(generator)
+    else:
+        # In inference mode Dynamo cannot make tensors of arrays.
+        state = generator.tensor if own else FRAMEWORK_TENSOR
     key: Tensor
     key, following = calls.draw(state, own)
     state.copy_(following)
@@ -44,7 +66,7 @@ def _key(generator: Any) -> Tensor:
 
 
 def _key_by_number(generator: Any) -> Tensor:
-    """Draw where a graph can have no state (transforms, inference mode): by a number and a handle."""
+    """Draw where a graph can have no state (under transforms): by a number of its own and a handle."""
     number = torch.randint(0, 2**63 - 1, (), dtype=torch.int64, device="cpu")
     key: Tensor = calls.draw_by_number(number, -1 if generator is None else id(generator))
     return key
@@ -77,6 +99,6 @@ def _apply(
         key = _key_by_number(generator)
         many = calls.multipliers(x.detach(), key, lower, upper)
         return graphs.finish(x, scaled(x, many), inplace)
-    key = _key(generator) if torch.is_grad_enabled() else _key_by_number(generator)
+    key = _key(generator)
     y, _ = calls.forward(x, key, lower, upper)
     return graphs.finish(x, y, inplace)

@@ -179,6 +179,13 @@ def _backward_gradient(ctx: Any, g: Tensor) -> tuple[Any, ...]:
     )
 
 
+def _draw_by_number_vmap(
+    info: Any, in_dims: tuple[Any, ...], number: Tensor, handle: int
+) -> tuple[Tensor, None]:
+    """One key for the batch: randomness="different" makes a number for each sample; the first serves."""
+    return torch.ops.rrelu_compat_v1.draw_by_number(number.select(in_dims[0], 0), handle), None
+
+
 def _multipliers_vmap(
     info: Any,
     in_dims: tuple[Any, ...],
@@ -233,6 +240,7 @@ torch.library.register_autograd(
 torch.library.register_autograd(
     f"{NAMESPACE}::backward", _backward_gradient, setup_context=_backward_context, lib=_library
 )
+torch.library.register_vmap(f"{NAMESPACE}::draw_by_number", _draw_by_number_vmap, lib=_library)
 torch.library.register_vmap(f"{NAMESPACE}::multipliers", _multipliers_vmap, lib=_library)
 
 calls: Any = torch.ops.rrelu_compat_v1

@@ -120,9 +120,8 @@ def _note(entry: Entry, regions: list[Any]) -> None:
         log = region.__dict__.setdefault(_LOG, {})
         known = log.setdefault(entry.number, entry)
         if known is not None and (known.seed, known.call) != (entry.seed, entry.call):
-            log[entry.number] = (
-                None  # two calls under one number: PyTorch was reseeded in the region
-            )
+            # Two calls under one number: PyTorch was reseeded in the region.
+            log[entry.number] = None
 
 
 def remember(number: int, seed: int, call: int) -> Entry:
@@ -142,8 +141,7 @@ def recall(number: int) -> Entry:
     RecomputeError
         If it is not known, or not without doubt.
     """
-    regions = _regions()
-    logs = [log for region in regions if (log := region.__dict__.get(_LOG))]
+    logs = [log for region in _regions() if (log := region.__dict__.get(_LOG))]
     if logs:
         found = [log[number] for log in logs if number in log]
     else:
@@ -166,7 +164,6 @@ def recall(number: int) -> Entry:
             "under compiled autograd"
         )
     entry: Entry = found[0]
-    _note(entry, regions)
     return entry
 
 

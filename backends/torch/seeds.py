@@ -48,6 +48,7 @@ _local = _Scratch()
 
 #: What graphs without a Generator thread through their draws, so that these keep their order and number.
 FRAMEWORK_STATE = np.zeros(2, dtype=np.uint64)
+FRAMEWORK_TENSOR = torch.from_numpy(FRAMEWORK_STATE).view(torch.int64)
 
 
 def check_generator(generator: object) -> None:
@@ -57,6 +58,17 @@ def check_generator(generator: object) -> None:
             f"generator={generator!r} has type {type(generator).__module__}."
             f"{type(generator).__qualname__}: rrelu_compat.Generator, torch.Generator or None is allowed"
         )
+
+
+def prepare(generator: Generator) -> None:
+    """Give a Generator the tensor through which compiled graphs without gradients reach its state."""
+    if generator.tensor is None:
+        with torch.inference_mode(False), _disable_current_modes():
+            generator.tensor = torch.from_numpy(generator.state).view(torch.int64)
+
+
+for _generator in live_generators():  # the process-wide one is always among them
+    prepare(_generator)
 
 
 def draw_number() -> int:
