@@ -1,0 +1,119 @@
+"""Rewrite files, folders and notebooks."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rrelu_compat.porting.files import read_source, walk, write_source
+from rrelu_compat.porting.names import TARGETS
+from rrelu_compat.porting.notebooks import port_notebook
+from rrelu_compat.porting.project import Project
+from rrelu_compat.porting.report import FileReport, Report
+from rrelu_compat.porting.rewrite import analyse, port_source, reported
+from rrelu_compat.porting.scan import mentions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+def port_paths(paths: Iterable[str | Path], to: str) -> Report:
+    """Work out what becomes of files, folders and notebooks; nothing is written.
+
+    Give all of a project at once: what one file imports from another is then changed in step.
+
+    Parameters
+    ----------
+    paths : iterable of str or Path
+        Files, and folders to search for ``.py``, ``.pyi`` and ``.ipynb`` files.
+    to : str
+        "torch", "paddle" or "neutral".
+
+    Returns
+    -------
+    Report
+        Of the files that mention RReLU. `write` makes the changes, `diff` shows them.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a path does not exist.
+    ValueError
+        If `to` is no target.
+    """
+    if to not in TARGETS:
+        raise ValueError(f"to={to!r} is no target: {', '.join(TARGETS)} are allowed")
+    given = [Path(path) for path in paths]
+    for path in given:
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist")
+    project = Project()
+    reports: dict[Path, FileReport] = {}
+    others: dict[Path, str] = {}
+    handed_on: set[str] = set()
+    looked_at = 0
+    for file in walk(given):
+        looked_at += 1
+        try:
+            text = read_source(file).text
+        except (SyntaxError, UnicodeDecodeError, OSError, LookupError) as error:
+            if _mentioned(file):
+                reports[file] = FileReport(str(file), (), "", "", f"can't be read: {error}")
+            continue
+        if not mentions(text):
+            others[file] = text
+        elif file.suffix == ".ipynb":
+            reports[file] = port_notebook(text, to, file=file, project=project)
+        else:
+            done = analyse(text, to, file, project)
+            reports[file] = reported(done, text, file)
+            handed_on |= done.handed_on
+    # A function imported under another name has a default that changes, wherever it is used from.
+    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(handed_on)))})\b")
+    for file, text in others.items() if handed_on else ():
+        if file.suffix != ".ipynb" and pattern.search(text):
+            report = port_source(text, to, file=file, project=project)
+            if report.uses:
+                reports[file] = report
+    return Report(to, tuple(reports[file] for file in sorted(reports)), looked_at)
+
+
+def _mentioned(file: Path) -> bool:
+    try:
+        return mentions(file.read_bytes().decode("latin-1"))
+    except OSError:
+        return True
+
+
+def diff(report: Report) -> Iterator[str]:
+    """Yield the lines of a unified diff of everything that changes."""
+    for file in report.files:
+        if file.changed:
+            yield from difflib.unified_diff(
+                file.before.splitlines(keepends=True),
+                file.after.splitlines(keepends=True),
+                f"a/{file.path}",
+                f"b/{file.path}",
+            )
+
+
+def write(report: Report) -> list[Path]:
+    """Write the changed files; return which.
+
+    Raises
+    ------
+    RuntimeError
+        If a file changed since it was read; files before it are written.
+    """
+    written = []
+    for file in report.files:
+        if file.changed:
+            path = Path(file.path)
+            source = read_source(path)
+            if source.text != file.before:
+                raise RuntimeError(f"{path} changed while it was being rewritten; run again")
+            write_source(path, source, file.after)
+            written.append(path)
+    return written
