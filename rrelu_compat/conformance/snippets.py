@@ -96,7 +96,8 @@ def _values(array: Array) -> str:
     first = array.reshape(-1)[:1]
     if bool((array == first).all()):
         return f"np.full({array.shape}, {literal(first[0])})"
-    return f"np.resize({literal(array.reshape(-1)[:8])}, {array.shape})  # first values of a large input"
+    # Only the first values of a large input are printed.
+    return f"np.resize({literal(array.reshape(-1)[:8])}, {array.shape})"
 
 
 def _numpy_expression(array: Array) -> str:
