@@ -40,6 +40,12 @@ def _uncorrelated(t: Trial, scores: Array, first: int, what: str) -> None:
     )
 
 
+def _unrelated(t: Trial, a: Array, b: Array, what: str) -> None:
+    """Fail if `a` and `b` correlate at any shift, of either against the other."""
+    _uncorrelated(t, _correlations(a, b), 0, what)
+    _uncorrelated(t, _correlations(b, a), 0, f"{what}, the other way round,")
+
+
 @check(modes=TRAIN, once=True)
 def neighbours(t: Trial) -> None:
     """Elements at distances 1 to 64 are not correlated."""
@@ -55,6 +61,17 @@ def no_period(t: Trial) -> None:
 
 
 @check(modes=TRAIN, once=True)
+def no_long_period(t: Trial) -> None:
+    """The slopes of a large tensor do not repeat after any power of two."""
+    y = t.forward(t.minus_ones(2**20), 0.0, 1.0)
+    for exponent in range(10, 20):
+        step = 2**exponent
+        # Of 2048 pairs, one in 128 is equal by chance in bfloat16.
+        same = int((y[:2048] == y[step : step + 2048]).sum())
+        t.ensure(same < 1024, f"{same} of 2048 slopes return after 2**{exponent} elements")
+
+
+@check(modes=TRAIN, once=True)
 def rows(t: Trial) -> None:
     """The rows of a matrix are not correlated with each other."""
     u = uniforms(t, (48, 512))
@@ -67,8 +84,7 @@ def rows(t: Trial) -> None:
 def calls(t: Trial) -> None:
     """Two calls are not correlated, at any shift: a call is no later part of another."""
     a, b = uniforms(t, (COUNT,)), uniforms(t, (COUNT,))
-    _uncorrelated(t, _correlations(a, b), 0, "two calls")
-    _uncorrelated(t, _correlations(b, a), 0, "two calls, the other way,")
+    _unrelated(t, a, b, "two calls")
 
 
 @check(modes=TRAIN, once=True)
@@ -86,7 +102,7 @@ def layers(t: Trial) -> None:
         -t.call_array(t.layer(0.0, 1.0), x).astype(np.float64),
         -t.call_array(t.layer(0.0, 1.0), x).astype(np.float64),
     )
-    _uncorrelated(t, _correlations(a, b), 0, "two layers")
+    _unrelated(t, a, b, "two layers")
 
 
 @check(modes=TRAIN, needs=("seeding",), once=True)
@@ -97,4 +113,4 @@ def seeds(t: Trial) -> None:
         -t.forward(x, 0.0, 1.0, generator=t.generator(t.seed + k)).astype(np.float64)
         for k in range(2)
     )
-    _uncorrelated(t, _correlations(a, b), 0, "seeds")
+    _unrelated(t, a, b, "two seeds")
