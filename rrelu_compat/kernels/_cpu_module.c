@@ -44,6 +44,13 @@ static int get_i64(PyObject *value, const char *name, int64_t *out)
     return 0;
 }
 
+static int get_double(PyObject *value, const char *name, double *out)
+{
+    *out = PyFloat_AsDouble(value);
+    if (*out == -1.0 && PyErr_Occurred()) return refuse(value, name, "a real number that fits a double");
+    return 0;
+}
+
 static int get_size(PyObject *value, const char *name, size_t *out)
 {
     const Py_ssize_t n = PyLong_AsSsize_t(value);
@@ -149,11 +156,9 @@ static PyObject *finish(PyObject *const *args, rr_job *job)
     if (get_u64(args[0], "seed", &seed) < 0 || get_u64(args[1], "call", &call) < 0 ||
         get_u64(args[2], "start", &job->start) < 0)
         return NULL;
-    lower = PyFloat_AsDouble(args[3]);
-    if (lower == -1.0 && PyErr_Occurred()) return NULL;
-    upper = PyFloat_AsDouble(args[4]);
-    if (upper == -1.0 && PyErr_Occurred()) return NULL;
-    if (get_i64(args[5], "threads", &threads) < 0) return NULL;
+    if (get_double(args[3], "lower", &lower) < 0 || get_double(args[4], "upper", &upper) < 0 ||
+        get_i64(args[5], "threads", &threads) < 0)
+        return NULL;
     if (threads < 1) {
         refuse(args[5], "threads", "an int >= 1");
         return NULL;
