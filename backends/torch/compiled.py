@@ -9,7 +9,13 @@ import torch
 from rrelu_compat.backends.torch import evaluation, graphs
 from rrelu_compat.backends.torch.ops import calls
 from rrelu_compat.backends.torch.seeds import FRAMEWORK_STATE, FRAMEWORK_TENSOR, check_generator
-from rrelu_compat.backends.torch.tensors import check_layout, code_of, scaled
+from rrelu_compat.backends.torch.tensors import (
+    check_layout,
+    code_of,
+    is_dtensor,
+    key_tensor,
+    scaled,
+)
 from rrelu_compat.errors import BoundsError
 from rrelu_compat.generator import process_generator
 from rrelu_compat.spec import RReLUSpec
@@ -86,7 +92,8 @@ def _apply(
     check_layout(x)
     if torch.compiler.is_exporting():
         return graphs.export(x, lower, upper, training, inplace, generator)
-    if not training:
+    distributed = is_dtensor(x)
+    if not training and not distributed:
         return graphs.finish(x, scaled(x, evaluation.multipliers(x, lower)), inplace)
     if isinstance(generator, torch.Generator):
         raise TypeError(
@@ -95,6 +102,16 @@ def _apply(
         )
     if generator is None:
         generator = process_generator()
+    if distributed:
+        from rrelu_compat.backends.torch import dtensor
+
+        if training and generator is None:
+            raise RuntimeError(
+                "RReLU of a DTensor in a compiled graph needs a seed that all ranks share: pass "
+                "generator=rrelu_compat.Generator(seed) or call rrelu_compat.manual_seed(seed)"
+            )
+        key = _key(generator) if training else key_tensor(0, 0)
+        return dtensor.apply(x, lower, upper, training, inplace, generator, key)
     if torch._C._are_functorch_transforms_active():
         key = _key_by_number(generator)
         many = calls.multipliers(x.detach(), key, lower, upper)

@@ -22,6 +22,7 @@ from rrelu_compat.backends.torch.tensors import (
     check_torch,
     code_of,
     key_tensor,
+    is_dtensor,
     scaled,
 )
 from rrelu_compat.spec import RReLUSpec
@@ -93,13 +94,18 @@ def _apply_special(x: Any, spec: RReLUSpec, training: bool, generator: Any) -> A
     if _tracing() is not None:
         if not training:
             return F.leaky_relu(x, lower, spec.inplace)
+    if is_dtensor(x):
+        from rrelu_compat.backends.torch import dtensor
+
+        return dtensor.apply(x, lower, upper, training, spec.inplace, generator)
         graphs.check_exportable(generator)
         return graphs.finish(x, calls.train(x, lower, upper), spec.inplace)
     if x.is_neg() or x._is_zerotensor():
         resolved = x.resolve_neg() if x.is_neg() else x.clone()
         outside = RReLUSpec(spec.lower, spec.upper)
         return graphs.finish(x, apply(resolved, outside, training, generator), spec.inplace)
-    if get_proxy_mode() is not None:
+    # linearize traces a jvp with make_fx: its map must keep the slopes it was made with.
+    if get_proxy_mode() is not None and forward_ad._current_level < 0:
         return graphs.export(x, lower, upper, training, spec.inplace, generator)
     y: Tensor
     if _functorch_active() or forward_ad._current_level >= 0:
