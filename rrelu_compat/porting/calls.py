@@ -279,7 +279,7 @@ def _convert_one(call: _Call, number: int, name: str) -> None:
 
 
 def _check_keywords(call: _Call, given: set[str], partial: bool) -> None:
-    if not partial and not given & {"input", "*"}:
+    if not partial and "input" not in given:
         raise ByHandError("the ** argument may hold the input, whose name differs")
     if call.target == "neutral" and call.api.framework == "paddle":
         raise ByHandError("the ** argument may hold name=, which the neutral rrelu does not take")

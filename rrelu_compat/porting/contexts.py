@@ -36,7 +36,10 @@ _INSPECTING = {
     "trace",
     "object",
     "patch",
+    "isinstance",
+    "type",
 }
+_INSPECTING_MODULES = ("inspect.", "types.", "dis.")
 _FUNCTION_LIKE = (cst.FunctionDef, cst.Lambda, cst.ClassDef)
 
 
@@ -110,7 +113,7 @@ def class_obstacle(resolver: Resolver, node: cst.BaseExpression, target: str) ->
     name = called_with(tree, node)
     if name == "issubclass" and tree.parent(node) is not _argument(tree, node, 1):
         return "the neutral RReLU is no subclass of a framework's class"
-    if name in _INSPECTING - {"object"}:
+    if name in _INSPECTING - {"object", "isinstance", "type"}:
         return "the neutral RReLU builds layers of another class"
     kept = _in_collection(tree, node) and not _inside_isinstance(tree, node)
     if kept and _types_compared(resolver):
@@ -159,14 +162,21 @@ def function_obstacle(resolver: Resolver, node: cst.BaseExpression, api: Api) ->
     if isinstance(above, (cst.Attribute, cst.Decorator)):
         return f"keeping the default {default} takes another object, without such an attribute"
     name = called_with(tree, node)
-    if name in _INSPECTING:
+    if name in _INSPECTING or _inspected(resolver, node):
         return f"{name}() looks at the function itself, and keeping {default} takes another one"
     if _bound_in_class(tree, node):
         return (
             "a function in a class body becomes a method, which a functools.partial does not: "
             f"wrap it in staticmethod and keep {default}"
         )
-    return _calls_obstacle(resolver, node, api)
+    return calls_obstacle(resolver, node, api)
+
+
+def _inspected(resolver: Resolver, node: cst.CSTNode) -> bool:
+    call = resolver.tree.parent(resolver.tree.parent(node))
+    return isinstance(call, cst.Call) and resolver.meaning(call.func).path.startswith(
+        _INSPECTING_MODULES
+    )
 
 
 def harmless_attribute(tree: Tree, node: cst.CSTNode) -> bool:
@@ -186,17 +196,25 @@ def _bound_in_class(tree: Tree, node: cst.CSTNode) -> bool:
     return False
 
 
-def _calls_obstacle(resolver: Resolver, node: cst.BaseExpression, api: Api) -> str:
+def calls_obstacle(resolver: Resolver, node: cst.BaseExpression, api: Api) -> str:
     """Look at how the thing that a function is given to is called, as far as this file shows."""
     tree = resolver.tree
-    calls = [call for call in _receivers(resolver, node) if isinstance(call, cst.Call)]
-    for call in calls:
+    default = f"training={api.training_default}"
+    above = tree.parent(node)
+    handed_to = tree.parent(above) if isinstance(above, cst.Arg) else None
+    if isinstance(handed_to, cst.Call):
+        after = handed_to.args[list(handed_to.args).index(above) + 1 :]  # type: ignore[arg-type]
+        if len([arg for arg in after if arg.keyword is None]) > 3:
+            return f"training may be handed on by position, which can't be combined with {default}"
+    for call in _receivers(resolver, node):
+        if not isinstance(call, cst.Call):
+            continue
         plain = [arg for arg in call.args if arg.keyword is None]
         keywords = {arg.keyword.value for arg in call.args if arg.keyword is not None}
         if len(plain) > 3 and not any(arg.star for arg in plain):
             return (
                 f"line {tree.start(call).line} calls it with training by position, "
-                f"which can't be combined with its default training={api.training_default}"
+                f"which can't be combined with its default {default}"
             )
         if keywords & {*api.input_names, "generator", "name"}:
             return f"line {tree.start(call).line} calls it with a keyword that the target lacks"
@@ -206,7 +224,15 @@ def _calls_obstacle(resolver: Resolver, node: cst.BaseExpression, api: Api) -> s
 def _receivers(resolver: Resolver, node: cst.BaseExpression) -> Iterator[cst.CSTNode]:
     """Yield the parents of everything in this file that may be the function under another name."""
     tree = resolver.tree
+    whole: cst.CSTNode = node
+    while isinstance(tree.parent(whole), (cst.IfExp, cst.BooleanOperation, cst.NamedExpr)):
+        whole = tree.parent(whole)
+    if _called(tree, whole):
+        yield tree.parent(whole)
     for above, below in parts_of(tree, node):
+        if isinstance(above, cst.NamedExpr) and isinstance(above.target, cst.Name):
+            for found in tree.scope(above.target)[above.target.value]:
+                yield from _uses(tree, found)
         if isinstance(above, cst.Param) and above.default is below:
             function = tree.enclosing(above, cst.FunctionDef, cst.Lambda)
             inside = tree.scope(function.body)

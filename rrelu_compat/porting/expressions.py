@@ -10,9 +10,10 @@ from libcst.metadata import ImportAssignment
 
 from rrelu_compat.porting import contexts
 from rrelu_compat.porting.calls import ByHandError, convert_function, convert_layer
-from rrelu_compat.porting.names import MODULE, Api, is_framework
+from rrelu_compat.porting.names import MODULE, Api, is_framework, lookup
 from rrelu_compat.porting.plan import BY_HAND, REWRITTEN, UNCHANGED, Plan
 from rrelu_compat.porting.scan import IN_CODE
+from rrelu_compat.porting.tree import literal, positional, sole_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,15 +149,15 @@ class Expressions:
         self, place: Position, name: str, node: cst.BaseExpression, meaning: Meaning
     ) -> Plan:
         """Plan a use that is named like RReLU and stands for none that is known."""
-        if meaning.kind == "own":
+        if meaning.kind == "own" or meaning.module:
             return Plan(place, name, "name", UNCHANGED, "defined by the program itself")
         if meaning.kind == "member":
             return Plan(place, name, "name", UNCHANGED, "an attribute of the program's own object")
         if meaning.kind == "object":
             if isinstance(node, cst.Name):
                 return Plan(place, name, "name", UNCHANGED, "a local variable")
-            if self._defines_attribute(name):
-                why = "an attribute that this file gives to its own objects"
+            if isinstance(node, cst.Attribute) and self._is_own_object(node.value):
+                why = "an attribute of the program's own object"
                 return Plan(place, name, "name", UNCHANGED, why)
             return Plan(place, name, "unknown", BY_HAND, meaning.why)
         if meaning.kind == "path":
@@ -167,21 +168,13 @@ class Expressions:
             return Plan(place, name, "unknown", BY_HAND, why, bindings=meaning.bindings)
         return Plan(place, name, "unknown", BY_HAND, meaning.why or "what it is can't be known")
 
-    def _defines_attribute(self, name: str) -> bool:
-        """Whether some class of this file has an attribute or method of that name."""
-        for node in self.tree.nodes:
-            if isinstance(node, cst.Attribute) and node.attr.value == name:
-                base = self.resolver.meaning(node.value)
-                if base.kind == "self" and not self.tree.is_load(node):
-                    return True
-            if (
-                isinstance(node, cst.FunctionDef)
-                and node.name.value == name
-                and isinstance(
-                    self.tree.enclosing(node, cst.ClassDef, cst.FunctionDef), cst.ClassDef
-                )
-            ):
-                return True
+    def _is_own_object(self, node: cst.BaseExpression) -> bool:
+        """Whether an expression is, for certain, an object of a class of the program."""
+        if isinstance(node, cst.Call):
+            return self.resolver.meaning(node.func).kind == "own"
+        if isinstance(node, cst.Name):
+            value = sole_value(self.tree, node)
+            return isinstance(value, cst.Call) and self._is_own_object(value)
         return False
 
     def decided(self, place: Position, name: str, meaning: Meaning, api: Api) -> Plan | None:
@@ -199,6 +192,8 @@ class Expressions:
             return stays(UNCHANGED, f"{whose}, the target's already")
         if api.obstacle:
             return stays(BY_HAND, api.obstacle)
+        if any(self.tree.scope(one.statement) is not one.scope for one in meaning.bindings):
+            return stays(BY_HAND, "a global or nonlocal statement binds what an import brings")
         if api in self._replaced:
             return stays(BY_HAND, "the program replaces the framework's RReLU in this file")
         return None
@@ -240,6 +235,10 @@ class Expressions:
                 and self.resolver.meaning(call.func).path == "functools.partial"
             ):
                 self._arguments(plan, api, call.args[1:], True)
+                if not api.is_class:
+                    why = contexts.calls_obstacle(self.resolver, call, api)
+                    if why:
+                        raise ByHandError(why)
             elif api.is_class:
                 why = contexts.class_obstacle(self.resolver, node, self.target)
                 if why:
@@ -268,18 +267,19 @@ class Expressions:
             )
 
     def _monkeypatched(self) -> set[Api]:
-        """Return what the program itself replaces in the frameworks' modules."""
+        """Return what the program itself replaces in the frameworks' modules, for good or in a test."""
         found = set()
         for node in self.tree.nodes:
-            meaning = None
+            api = None
             if isinstance(node, cst.Attribute) and not self.tree.is_load(node):
                 if self.tree.enclosing(node, cst.Import, cst.ImportFrom) is None:
-                    meaning = self.resolver.meaning(node)
-            elif isinstance(node, cst.Call) and contexts.last_name(node.func) in (
-                "setattr",
-                "delattr",
-            ):
-                meaning = self.resolver.set_by(node)
-            if meaning is not None and meaning.api is not None:
-                found.add(meaning.api)
+                    api = self.resolver.meaning(node).api
+            elif isinstance(node, cst.Call):
+                name = contexts.last_name(node.func)
+                if name in ("setattr", "delattr", "object"):
+                    api = self.resolver.set_by(node).api
+                if name in ("setattr", "delattr", "patch"):
+                    api = api or lookup(literal(positional(node, 0)) or "")
+            if api is not None:
+                found.add(api)
         return found

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 class Export:
     """What a name of another file is.
 
-    ``own`` means defined there; otherwise `path` is the qualified name it was imported by, or ""
-    where that can't be told.
+    ``own`` means defined there, and ``module`` that it is a file or package itself; otherwise `path` is
+    the qualified name it was imported by, or "" where that can't be told.
     """
 
     own: bool
     path: str = ""
+    module: bool = False
 
 
 UNKNOWN = Export(False)
@@ -81,7 +82,7 @@ class Project:
                 continue
             rest = parts[count:]
             if not rest:
-                return Export(True)  # a module of the project that has this name
+                return Export(True, module=True)
             found = self.exports(file, rest[0])
             if found.path and len(rest) > 1:
                 return Export(False, ".".join([found.path, *rest[1:]]))

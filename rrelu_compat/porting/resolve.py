@@ -56,6 +56,8 @@ class Meaning:
         The imports it came by.
     through : str
         The project file that a path was found through, or "".
+    module : bool
+        The path is a file or package of the project.
     """
 
     kind: str
@@ -63,6 +65,7 @@ class Meaning:
     why: str = ""
     bindings: tuple[Binding, ...] = ()
     through: str = ""
+    module: bool = False
 
     @property
     def api(self) -> Api | None:
@@ -125,7 +128,7 @@ class Resolver:
     def member(self, base: Meaning, name: str, written: str | None) -> Meaning:
         """Return what an attribute of something stands for."""
         if base.kind == "path":
-            return self._follow(replace(base, path=join(base.path, name)))
+            return self._follow(replace(base, path=join(base.path, name), module=False))
         if base.kind in ("own", "self"):
             return Meaning("member", why=base.kind)
         if base.kind == "unknown":
@@ -139,6 +142,8 @@ class Resolver:
         if self.file is None or is_standard(found.path):
             return found
         export = self.project.look_up(self.file, found.path)
+        if export.module:
+            return replace(found, module=True)
         if export.own:
             return _OWN
         if export == UNKNOWN:

@@ -43,12 +43,16 @@ class Tree:
     ------
     libcst.ParserSyntaxError
         If the source can't be parsed.
+    ValueError
+        If LibCST reads it as another text, so that its positions are not those of the source.
     """
 
     def __init__(self, source: str) -> None:
         self.text = Text(source)
         wrapper = MetadataWrapper(cst.parse_module(source))
         self.module = wrapper.module
+        if self.module.code != source:  # LibCST 1.9 loses a form feed before a statement
+            raise ValueError("LibCST does not reproduce it (a form feed before a statement?)")
         self._parents = wrapper.resolve(ParentNodeProvider)
         self._positions = wrapper.resolve(PositionProvider)
         self._scopes = wrapper.resolve(ScopeProvider)

@@ -14,6 +14,7 @@ in the other, with these names at hand: ``mode(layer, training)``, ``Module``, `
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+
+from rrelu_compat.porting import FileReport, port_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -172,6 +175,17 @@ def _flatten(value: Any) -> Any:
             yield from _flatten(one)
     else:
         yield value
+
+
+@functools.cache
+def _ported(source: str, target: str) -> FileReport:
+    return port_source(source, target)
+
+
+@pytest.fixture(scope="session")
+def ported() -> Callable[[str, str], FileReport]:
+    """Rewrite a source, each only once: `port_source` depends on nothing else."""
+    return _ported
 
 
 @pytest.fixture(scope="session")

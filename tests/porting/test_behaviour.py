@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import rrelu_compat
-from rrelu_compat.porting import port_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,12 +102,13 @@ def test_neutral_means_the_same(
     frameworks: Any,
     example: Any,
     default_backend: Any,
+    ported: Any,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The same cases rewritten to the neutral names, run in both frameworks."""
     if runnable.target == "neutral" or "rrelu_compat" in runnable.source:
         return
-    report = port_source(runnable.source, "neutral")
+    report = ported(runnable.source, "neutral")
     if not report.complete:
         return  # left by hand: the text says so and stays as it is
     origin = frameworks[runnable.origin]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rrelu_compat.porting import port_source
 from rrelu_compat.porting.scan import scan
 
 if TYPE_CHECKING:
@@ -30,25 +29,25 @@ def test_there_are_enough_cases(cases: list[Any]) -> None:
     assert len({case.name for case in cases}) == len(cases)
 
 
-def test_text_and_report(case: Any) -> None:
-    report = port_source(case.source, case.target)
+def test_text_and_report(case: Any, ported: Any) -> None:
+    report = ported(case.source, case.target)
     assert report.error == ""
     assert report.after == case.expected
     assert by_hand(report) == case.by_hand
     assert all(use.why for use in report.uses if use.status != "rewritten")
 
 
-def test_a_second_run_changes_nothing(case: Any) -> None:
-    once = port_source(case.source, case.target)
-    twice = port_source(once.after, case.target)
+def test_a_second_run_changes_nothing(case: Any, ported: Any) -> None:
+    once = ported(case.source, case.target)
+    twice = ported(once.after, case.target)
     assert twice.after == once.after
     assert not twice.count("rewritten")
 
 
 @pytest.mark.parametrize("target", ["torch", "paddle", "neutral"])
-def test_report_accounts_for_every_mention(case: Any, target: str) -> None:
+def test_report_accounts_for_every_mention(case: Any, target: str, ported: Any) -> None:
     """To every target, not only the one the case is written for."""
-    report = port_source(case.source, target)
+    report = ported(case.source, target)
     reported = [
         (use.line, use.column, use.name)
         for use in report.uses
@@ -58,7 +57,7 @@ def test_report_accounts_for_every_mention(case: Any, target: str) -> None:
     assert sorted(reported) == found
     assert Counter((line, name) for line, _, name in found) == Counter(_by_ast(case.source))
     assert not [use for use in report.uses if "not understood" in use.why]
-    assert port_source(report.after, target).after == report.after
+    assert ported(report.after, target).after == report.after
 
 
 def _by_ast(source: str) -> Iterator[tuple[int, str]]:
@@ -70,7 +69,10 @@ def _by_ast(source: str) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     }
     formatted = {
-        id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values
+        id(part)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr)
+        for part in node.values
     }
     for node in ast.walk(tree):
         line = getattr(node, "lineno", 0)

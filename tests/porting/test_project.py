@@ -1,0 +1,336 @@
+"""Several files at once: names taken from neighbours, notebooks, encodings, the command line."""
+
+from __future__ import annotations
+
+import json
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rrelu_compat import cli
+from rrelu_compat.porting import diff, port_paths, port_source, write
+
+
+def make(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, "utf-8", newline="")
+    return folder
+
+
+def statuses(report: Any) -> dict[str, list[str]]:
+    return {
+        Path(file.path).name: [f"{use.name} {use.line} {use.status}" for use in file.uses]
+        for file in report.files
+    }
+
+
+def test_function_from_a_neighbour(tmp_path: Path) -> None:
+    """Its default flips when the neighbour's import is rewritten, so every caller has to change."""
+    make(
+        tmp_path,
+        {
+            "pkg/__init__.py": "",
+            "pkg/ops.py": "from torch.nn.functional import rrelu\n\ny = rrelu(1)\n",
+            "pkg/a.py": "from .ops import rrelu\n\ny = rrelu(x)\n",
+            "pkg/b.py": "from pkg import ops\n\ny = ops.rrelu(x, 0.1)\n",
+            "pkg/sub/__init__.py": "",
+            "pkg/sub/c.py": "from ..ops import *\n\ny = rrelu(x)\n",
+            "pkg/d.py": "from . import ops as o\nfrom .ops import rrelu as act, y\n\nact(o.rrelu(x))\n",
+        },
+    )
+    report = port_paths([tmp_path], "paddle")
+    assert report.complete
+    write(report)
+    ours = "from rrelu_compat.paddle import rrelu"
+    text = {file.name: file.read_text() for file in tmp_path.rglob("*.py")}
+    assert text["ops.py"] == f"{ours}\n\ny = rrelu(1, training=False)\n"
+    assert text["a.py"] == f"{ours}\n\ny = rrelu(x, training=False)\n"
+    assert text["b.py"] == f"{ours}\n\ny = rrelu(x, 0.1, training=False)\n"
+    assert text["c.py"] == f"from ..ops import *\n{ours}\n\ny = rrelu(x, training=False)\n"
+    assert text["d.py"] == (
+        f"from .ops import y\n{ours} as act\n\nact(act(x, training=False), training=False)\n"
+    )
+    again = port_paths([tmp_path], "paddle")
+    assert again.complete
+    assert not again.count("rewritten")
+
+
+def test_function_handed_on_under_another_name(tmp_path: Path) -> None:
+    """The caller does not mention RReLU at all."""
+    make(
+        tmp_path,
+        {
+            "ops.py": "from torch.nn.functional import rrelu as act\n\ny = act(1)\n",
+            "caller.py": "from ops import act\n\ny = act(x)\n",
+            "other.py": "from math import sin as act\n\ny = act(x)\n",
+        },
+    )
+    report = port_paths([tmp_path], "paddle")
+    assert statuses(report)["caller.py"] == ["act 1 rewritten", "act 3 rewritten"]
+    assert "other.py" not in statuses(report)
+    write(report)
+    assert (tmp_path / "caller.py").read_text() == (
+        "from rrelu_compat.paddle import rrelu as act\n\ny = act(x, training=False)\n"
+    )
+
+
+def test_caller_of_a_neighbour_that_was_ported_before(tmp_path: Path) -> None:
+    make(
+        tmp_path,
+        {
+            "ops.py": "from torch.nn.functional import rrelu\n\ny = rrelu(1)\n",
+            "caller.py": (
+                "from ops import rrelu\n\ny = rrelu(x)\nz = rrelu(x, training=True)\n"
+                "w = rrelu(x, 0.1, 0.3, False)\n"
+            ),
+        },
+    )
+    write(port_paths([tmp_path / "ops.py"], "paddle"))
+    report = port_paths([tmp_path], "paddle")
+    assert statuses(report)["caller.py"] == [
+        "rrelu 1 unchanged",
+        "rrelu 3 by hand",
+        "rrelu 4 unchanged",
+        "rrelu 5 unchanged",
+    ]
+
+
+def test_class_and_definitions_of_a_neighbour(tmp_path: Path) -> None:
+    make(
+        tmp_path,
+        {
+            "acts.py": "import torch.nn as nn\n\nclass RReLU(nn.Module): ...\n\ndef rrelu(x): ...\n",
+            "layers.py": "from torch.nn import RReLU\n\n__all__ = ['RReLU']\n",
+            "one.py": "from acts import RReLU, rrelu\n\nlayer = RReLU(rrelu(1))\n",
+            "two.py": "from layers import RReLU\n\nlayer = RReLU(0.1, 0.3, True)\n",
+            "three.py": "import acts, layers\n\nlayer = acts.RReLU(), layers.RReLU(0.1)\n",
+            "four.py": "from missing import RReLU\nfrom .acts import nothing as rrelu\n",
+            "loop.py": "from loop import RReLU\n",
+        },
+    )
+    report = port_paths([tmp_path], "paddle")
+    found = statuses(report)
+    assert found["acts.py"] == ["RReLU 3 unchanged", "rrelu 5 unchanged"]
+    assert found["one.py"] == [
+        "RReLU 1 unchanged",
+        "rrelu 1 unchanged",
+        "RReLU 3 unchanged",
+        "rrelu 3 unchanged",
+    ]
+    assert found["two.py"] == ["RReLU 1 rewritten", "RReLU 3 rewritten"]
+    assert found["three.py"] == ["RReLU 3 unchanged", "RReLU 3 rewritten"]
+    assert found["four.py"] == ["RReLU 1 by hand", "rrelu 2 unchanged"]
+    assert found["loop.py"] == ["RReLU 1 by hand"]
+
+
+def test_module_called_like_it(tmp_path: Path) -> None:
+    make(
+        tmp_path,
+        {
+            "pkg/__init__.py": "",
+            "pkg/rrelu.py": "from torch.nn import RReLU\n",
+            "pkg/use.py": "from . import rrelu\nfrom .rrelu import RReLU as R\nimport pkg.rrelu\n",
+        },
+    )
+    found = statuses(port_paths([tmp_path], "paddle"))
+    assert found["use.py"] == [
+        "rrelu 1 unchanged",
+        "rrelu 2 unchanged",
+        "RReLU 2 rewritten",
+        "rrelu 3 unchanged",
+    ]
+
+
+def test_imports_of_a_package_file_stay(tmp_path: Path) -> None:
+    """Other files may take the module from an ``__init__.py``."""
+    text = "import torch.nn as nn\n\nact = nn.RReLU(0.1)\n"
+    make(tmp_path, {"__init__.py": text, "plain.py": text})
+    write(port_paths([tmp_path], "paddle"))
+    ours = "from rrelu_compat.paddle import RReLU\n\nact = RReLU(0.1)\n"
+    assert (tmp_path / "__init__.py").read_text() == "import torch.nn as nn\n" + ours
+    assert (tmp_path / "plain.py").read_text() == ours
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            b"# -*- coding: latin-1 -*-\r\nimport torch.nn.functional as F\r\n\tx = '\xe9'\r\n".replace(
+                b"\t", b""
+            )
+            + b"y = F.rrelu(x)  # \xe9\r\n",
+            (
+                b"# -*- coding: latin-1 -*-\r\nfrom rrelu_compat.paddle import rrelu\r\nx = '\xe9'\r\n"
+                b"y = rrelu(x, training=False)  # \xe9\r\n"
+            ),
+        ),
+        (
+            b"\xef\xbb\xbfimport torch\nimport numpy\ny = torch.rrelu(numpy.ones(3))",
+            (
+                b"\xef\xbb\xbffrom rrelu_compat.paddle import rrelu\nimport numpy\n"
+                b"y = rrelu(numpy.ones(3), training=False)"
+            ),
+        ),
+        (
+            b"def f():\n\tfrom torch import nn, Tensor\n\treturn '\xc3\xa9\xe2\x80\xa8', nn.RReLU(), Tensor",
+            (
+                b"def f():\n\tfrom torch import Tensor\n\tfrom rrelu_compat.paddle import RReLU\n"
+                b"\treturn '\xc3\xa9\xe2\x80\xa8', RReLU(), Tensor"
+            ),
+        ),
+        (
+            b"x = 1\n\x0c\nfrom torch.nn import RReLU\n",
+            b"x = 1\n\x0c\nfrom rrelu_compat.paddle import RReLU\n",
+        ),
+    ],
+    ids=["latin-1 and Windows line ends", "byte order mark, no last line end", "tabs", "form feed"],
+)
+def test_bytes(tmp_path: Path, before: bytes, after: bytes) -> None:
+    file = tmp_path / "program.py"
+    file.write_bytes(before)
+    file.chmod(0o755)
+    write(port_paths([file], "paddle"))
+    assert file.read_bytes() == after
+    assert stat.S_IMODE(file.stat().st_mode) == 0o755
+
+
+def test_what_cannot_be_parsed_is_left_alone(tmp_path: Path) -> None:
+    make(
+        tmp_path,
+        {
+            "old.py": "print 'rrelu'\n",
+            "broken.py": "y = F.rrelu(\n",
+            "unrelated.py": "print 'nothing to see'\n",
+            "null.py": "rrelu = '\0'\n",
+            "feed.py": "x = 1\n\x0crrelu = 3\n",
+        },
+    )
+    (tmp_path / "bytes.py").write_bytes(b"y = '\xff'  # rrelu\n")
+    report = port_paths([tmp_path], "paddle")
+    assert {Path(file.path).name for file in report.files if file.error} == {
+        "old.py",
+        "broken.py",
+        "null.py",
+        "feed.py",
+        "bytes.py",
+    }
+    assert report.looked_at == 6
+    assert not report.complete
+    assert write(report) == []
+
+
+def test_which_files_are_looked_at(tmp_path: Path) -> None:
+    use = "from torch.nn import RReLU\n"
+    names = [
+        "a.py",
+        "b.pyi",
+        "c.txt",
+        ".hidden/d.py",
+        "venv/e.py",
+        "__pycache__/f.py",
+        "deep/er/g.py",
+    ]
+    make(tmp_path, {**dict.fromkeys(names, use), "venv/pyvenv.cfg": ""})
+    report = port_paths([tmp_path, tmp_path / "a.py"], "paddle")
+    assert {Path(file.path).name for file in report.files} == {"a.py", "b.pyi", "g.py"}
+    assert [Path(file.path).name for file in port_paths([tmp_path / "c.txt"], "paddle").files] == [
+        "c.txt"
+    ]
+
+
+def test_wrong_arguments(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="to='jax' is no target"):
+        port_paths([tmp_path], "jax")
+    with pytest.raises(ValueError, match="to='jax' is no target"):
+        port_source("", "jax")
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        port_paths([tmp_path / "missing.py"], "paddle")
+
+
+def test_a_file_that_changed_in_between_is_not_overwritten(tmp_path: Path) -> None:
+    file = make(tmp_path, {"a.py": "from torch.nn import RReLU\n"}) / "a.py"
+    report = port_paths([file], "paddle")
+    file.write_text("from torch.nn import RReLU  # edited\n")
+    with pytest.raises(RuntimeError, match="changed while"):
+        write(report)
+    assert file.read_text() == "from torch.nn import RReLU  # edited\n"
+
+
+def test_symbolic_link_is_written_through(tmp_path: Path) -> None:
+    file = make(tmp_path, {"real.py": "from torch.nn import RReLU\n"}) / "real.py"
+    link = tmp_path / "link.py"
+    link.symlink_to(file)
+    write(port_paths([tmp_path], "paddle"))
+    assert link.is_symlink()
+    assert file.read_text() == "from rrelu_compat.paddle import RReLU\n"
+
+
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = "import torch.nn.functional as F\n\ny = F.rrelu(x)\nz = F.rrelu(x, *more)\n"
+    file = make(tmp_path, {"a.py": source}) / "a.py"
+    listing = tmp_path / "report.json"
+
+    assert cli.main(["port", str(file), "--to", "paddle", "--json", str(listing)]) == 1
+    printed = capsys.readouterr().out
+    assert f"{file}:3:7: rewritten: y = F.rrelu(x)\n" in printed
+    assert f"{file}:4:7: by hand: z = F.rrelu(x, *more): whether the starred" in printed
+    assert printed.endswith("1 rewritten, 0 unchanged, 1 by hand (1 files looked at)\n")
+    data = json.loads(listing.read_text())
+    assert data["counts"] == {"rewritten": 1, "unchanged": 0, "by hand": 1}
+    assert [use["status"] for use in data["files"][0]["uses"]] == ["rewritten", "by hand"]
+    assert file.read_text() == source
+
+    assert cli.main(["port", str(file), "--to", "paddle", "--diff"]) == 1
+    printed = capsys.readouterr().out
+    assert "-y = F.rrelu(x)\n+y = rrelu(x, training=False)\n" in printed
+    assert file.read_text() == source
+
+    assert cli.main(["port", str(file), "--to", "paddle", "--json", "-"]) == 1
+    assert json.loads(capsys.readouterr().out)["target"] == "paddle"
+
+    assert cli.main(["port", str(file), "--to", "paddle", "--write"]) == 1
+    assert "y = rrelu(x, training=False)" in file.read_text()
+    capsys.readouterr()
+    file.write_text("import torch.nn.functional as F\n\ny = F.rrelu(x)\n")
+    assert cli.main(["port", str(tmp_path), "--to", "paddle", "--write"]) == 0
+    assert cli.main(["port", str(tmp_path), "--to", "paddle"]) == 0
+    assert cli.main(["port", str(tmp_path / "missing"), "--to", "paddle"]) == 2
+    assert "does not exist" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["port", str(tmp_path)])
+
+
+def test_nothing_is_executed(tmp_path: Path) -> None:
+    trap = "import torch.nn.functional as F\nraise SystemExit('executed')\ny = F.rrelu(x)\n"
+    make(tmp_path, {"helper.py": trap, "main.py": "from helper import F\ny = F.rrelu(x)\n"})
+    report = port_paths([tmp_path], "paddle")
+    assert report.count("rewritten") == 2
+
+
+def test_without_libcst() -> None:
+    """A clear error that names the command, in a process where LibCST can't be imported."""
+    program = (
+        "import sys; sys.modules['libcst'] = None\n"
+        "import rrelu_compat.porting as p\n"
+        "try: p.port_source\n"
+        "except ModuleNotFoundError as e: print(e)\n"
+        "from rrelu_compat import cli\n"
+        "print(cli.main(['port', '.', '--to', 'torch']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "port_source needs LibCST: pip install 'rrelu-compat[porting]'" in done.stdout
+    assert done.stdout.endswith("2\n")
+    assert "pip install 'rrelu-compat[porting]'" in done.stderr
+
+
+def test_diff_of_an_unchanged_report(tmp_path: Path) -> None:
+    make(tmp_path, {"a.py": "rrelu = 3\n"})
+    assert list(diff(port_paths([tmp_path], "paddle"))) == []
