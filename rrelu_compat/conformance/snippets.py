@@ -49,6 +49,13 @@ class Snippets:
         Makes the gradient ``{gx}`` of ``{g}``, with the ``{x}`` and ``{y}`` of its ``vjp``.
     layer : str or callable
         Makes the layer ``{name}``.
+    recomputed_vjp, recomputed_pullback : str or callable
+        As `vjp` and `pullback`, with ``{variant}``.
+    double_vjp, second_pullback : str or callable
+        Make ``{y}`` and the gradient ``{gx}`` for ``{g}``; make the gradient ``{gx}`` of ``{of}`` to the
+        output gradient ``{gradient}``, for ``{g}``.
+    jvp, vmap : str or callable
+        Make ``{y}`` and its derivative ``{gx}`` in the direction ``{v}``; ``{y}`` by mapping.
     show : str or callable
         Prints ``{name}``.
     """
@@ -61,6 +68,12 @@ class Snippets:
     forward: Template | None = None
     vjp: Template | None = None
     pullback: Template | None = None
+    recomputed_vjp: Template | None = None
+    recomputed_pullback: Template | None = None
+    double_vjp: Template | None = None
+    second_pullback: Template | None = None
+    jvp: Template | None = None
+    vmap: Template | None = None
     layer: Template | None = None
     show: Template | None = None
 
@@ -73,14 +86,22 @@ _GENERIC: dict[str, Template] = {
     "forward": "{y} = subject.forward" + _CALL,
     "vjp": "{y}, pullback_{y} = subject.vjp" + _CALL,
     "pullback": "{gx} = pullback_{y}({g})",
+    "recomputed_vjp": "{y}, pullback_{y} = subject.recomputed_vjp({x}, {lower}, {upper}, "
+    "training={training}, variant={variant!r}{options})",
+    "recomputed_pullback": "{gx} = pullback_{y}({g})",
+    "double_vjp": "{y}, {gx}, second_{y} = subject.double_vjp({x}, {g}, {lower}, {upper}, "
+    "training={training})",
+    "second_pullback": "{gx} = second_{y}({g})",
+    "jvp": "{y}, {gx} = subject.jvp({x}, {v}, {lower}, {upper}, training={training})",
+    "vmap": "{y} = subject.vmap" + _CALL,
     "layer": "{name} = subject.layer({lower}, {upper}{options})",
     "show": 'print("{name} =", subject.to_numpy({name}))',
-    # The rest is the same in every framework, or has no form of its own in any.
     "call": "{y} = {layer}({x})",
     "method": "{layer}.{method}",
     "expression": "{text}",
 }
-_SPECIFIC = ("recomputed_vjp", "double_vjp", "jvp", "vmap")
+#: The same in every framework.
+_COMMON_KINDS = ("call", "method", "expression")
 
 
 def literal(array: Array) -> str:
@@ -117,7 +138,7 @@ def render(steps: list[Step], subject: Any, device: str) -> str:
     """Return the steps as a program; it prints what the last ones made."""
     own = getattr(subject, "snippets", None) or Snippets()
     # What the templates can't say goes through the Subject, and then all of it must.
-    if any(step.kind in _SPECIFIC for step in steps) or not own.tensor:
+    if any(getattr(own, s.kind, None) is None for s in steps if s.kind not in _COMMON_KINDS):
         own = Snippets()
     reference = getattr(subject, "reference", None)
     lines = [_line(own, step, device) for step in steps]
@@ -156,12 +177,10 @@ def _line(own: Snippets, step: Step, device: str) -> str:
             return _format(own.strided, {**fields, "values": literal(base)})
         fields["values"] = _values(array)
         return _format(own.tensor or _GENERIC["tensor"], fields)
-    if step.kind in ("forward", "vjp", "layer"):
+    if "generator" in fields:
         options = ", inplace=True" if fields["inplace"] else ""
         if fields["generator"] != "None":
             options += f", generator={fields['generator']}"
         fields["options"] = options
-    if step.kind in _SPECIFIC:
-        return f"{fields['target']} = subject.{step.kind}({fields['arguments']})"
     template = getattr(own, step.kind, None) or _GENERIC[step.kind]
     return _format(template, fields)

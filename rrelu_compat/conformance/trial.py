@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from rrelu_compat.conformance import strategies
-from rrelu_compat.conformance.numerics import Array, dtype_of, epsilon, same_bits, tiny
-from rrelu_compat.conformance.snippets import Step
+from rrelu_compat.conformance.calls import Calls
+from rrelu_compat.conformance.numerics import Array, epsilon, same_bits, tiny
 
 if TYPE_CHECKING:
-    from rrelu_compat.conformance.case import Case
+    from collections.abc import Callable
 
-Pullback = Callable[[Array], Array]
+    from rrelu_compat.conformance.case import Case
 
 
 class CheckFailure(AssertionError):
     """A requirement that does not hold; the message says which element, what it is and should be."""
 
 
-def one_line(value: Any) -> str:
-    """Return a bound as a program would write it."""
-    if isinstance(value, np.generic):
-        return f"np.{value.dtype.name}({value.item()!r})"
-    return repr(value)
-
-
-class Trial:
+class Trial(Calls):
     """One example of one case.
 
     Arrays are NumPy arrays; tensors are the subject's. The short methods (`forward`, `vjp`) take and
@@ -46,18 +37,9 @@ class Trial:
     """
 
     def __init__(self, case: Case, seed: int, draw: Any = None) -> None:
-        self.case = case
-        self.subject = case.subject
-        self.device = case.device
-        self.dtype = dtype_of(case.dtype or case.subject.capabilities.dtypes[0])
-        self.mode = case.mode
-        self.training = case.training
-        self.inplace = case.inplace
+        super().__init__(case)
         self.seed = seed
-        self.steps: list[Step] = []
         self._draw = draw
-        self._names: dict[int, str] = {}
-        self._kept: list[Any] = []
 
     # Drawing
 
@@ -105,185 +87,6 @@ class Trial:
     def minus_ones(self, *shape: int) -> Array:
         """Return an array of -1, whose result in training is minus the slopes."""
         return np.full(shape, -1, self.dtype)
-
-    def claims(self, capability: str) -> bool:
-        """Whether the subject claims `capability`."""
-        return bool(self.subject.capabilities.offers(capability))
-
-    # Calling the subject
-
-    def _note(self, kind: str, **fields: Any) -> None:
-        self.steps.append(Step(kind, fields))
-
-    def _name(self, thing: Any, prefix: str) -> str:
-        if thing is None:
-            return "None"
-        known = self._names.get(id(thing))
-        if known is None:
-            known = f"{prefix}{sum(n.startswith(prefix) for n in self._names.values()) or ''}"
-            self._names[id(thing)] = known
-            self._kept.append(thing)  # so that no other object gets its id
-        return known
-
-    def tensor(self, array: Array, prefix: str = "x") -> Any:
-        """Return `array` as a tensor of the subject."""
-        tensor = self.subject.from_numpy(array, device=self.device)
-        self._note("tensor", name=self._name(tensor, prefix), array=array)
-        return tensor
-
-    def numpy(self, tensor: Any) -> Array:
-        """Return the values of a tensor."""
-        return np.asarray(self.subject.to_numpy(tensor))
-
-    def reseed(self, seed: int) -> None:
-        """Seed the default stream, if the subject has seeds."""
-        if self.claims("global_seeding"):
-            self._note("seed", seed=seed)
-            self.subject.seed(seed)
-
-    def generator(self, seed: int) -> Any:
-        """Return one of the subject's generators."""
-        generator = self.subject.generator(seed)
-        self._note("generator", name=self._name(generator, "generator"), seed=seed)
-        return generator
-
-    def _arguments(
-        self,
-        x: Any,
-        lower: Any,
-        upper: Any,
-        training: bool | None,
-        inplace: bool | None,
-        generator: Any,
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        keywords: dict[str, Any] = {
-            "training": self.training if training is None else training,
-            "inplace": self.inplace if inplace is None else inplace,
-        }
-        names = {
-            **keywords,
-            "x": self._name(x, "x"),
-            "lower": self._names.get(id(lower)) or one_line(lower),
-            "upper": self._names.get(id(upper)) or one_line(upper),
-            "generator": self._name(generator, "generator"),
-        }
-        # Subjects that offer no place and no generators need not have the arguments.
-        if not keywords["inplace"] and not self.claims("inplace"):
-            del keywords["inplace"]
-        if generator is not None:
-            keywords["generator"] = generator
-        return keywords, names
-
-    def apply(
-        self,
-        x: Any,
-        lower: Any,
-        upper: Any,
-        *,
-        training: bool | None = None,
-        inplace: bool | None = None,
-        generator: Any = None,
-    ) -> Any:
-        """Call the subject's forward on a tensor; `training` and `inplace` default to the case's."""
-        keywords, names = self._arguments(x, lower, upper, training, inplace, generator)
-        # Noted first, so that a call that raises is in the snippet.
-        step = Step("forward", {**names, "y": "y"})
-        self.steps.append(step)
-        y = self.subject.forward(x, lower, upper, **keywords)
-        step.fields["y"] = self._name(y, "y")
-        return y
-
-    def forward(self, x: Array, lower: Any, upper: Any, **keywords: Any) -> Array:
-        """Like `apply`, from array to array."""
-        return self.numpy(self.apply(self.tensor(x), lower, upper, **keywords))
-
-    def vjp(
-        self,
-        x: Array,
-        lower: Any,
-        upper: Any,
-        *,
-        training: bool | None = None,
-        inplace: bool | None = None,
-        generator: Any = None,
-    ) -> tuple[Array, Pullback]:
-        """Return the output and the function from output gradients to input gradients, as arrays."""
-        tensor = self.tensor(x)
-        keywords, names = self._arguments(tensor, lower, upper, training, inplace, generator)
-        step = Step("vjp", {**names, "y": "y"})
-        self.steps.append(step)
-        y, pullback = self.subject.vjp(tensor, lower, upper, **keywords)
-        step.fields["y"] = self._name(y, "y")
-        return self.numpy(y), self._arrays(pullback, step.fields)
-
-    def _arrays(self, pullback: Any, fields: dict[str, Any]) -> Pullback:
-        def on_arrays(g: Array) -> Array:
-            tensor = self.tensor(g, "g")
-            step = Step("pullback", {**fields, "g": self._name(tensor, "g"), "gx": "gx"})
-            self.steps.append(step)
-            gx = pullback(tensor)
-            step.fields["gx"] = self._name(gx, "gx")
-            return self.numpy(gx)
-
-        return on_arrays
-
-    def special(self, method: str, target: str, *arguments: Any, **keywords: Any) -> Any:
-        """Call an optional method of the subject; `target` names its results in the snippet."""
-        shown = [self._names.get(id(a)) or one_line(a) for a in arguments]
-        shown += [f"{k}={self._names.get(id(v)) or one_line(v)}" for k, v in keywords.items()]
-        self._note(method, target=target, arguments=", ".join(shown))
-        return getattr(self.subject, method)(*arguments, **keywords)
-
-    def layer(
-        self, lower: Any, upper: Any, *, inplace: bool | None = None, generator: Any = None
-    ) -> Any:
-        """Build one of the subject's layers."""
-        keywords, names = self._arguments(None, lower, upper, True, inplace, generator)
-        del keywords["training"]
-        step = Step("layer", {**names, "name": "layer"})
-        self.steps.append(step)
-        layer = self.subject.layer(lower, upper, **keywords)
-        step.fields["name"] = self._name(layer, "layer")
-        return layer
-
-    def adopt(self, layer: Any, text: str) -> Any:
-        """Note a layer made from another one, by the expression `text`."""
-        name = self._name(layer, "layer")
-        self._note("expression", text=f"{name} = {text}")
-        return layer
-
-    def name_of(self, thing: Any) -> str:
-        """Return the name that snippets give a layer, tensor or generator."""
-        return self._names[id(thing)]
-
-    def method(self, layer: Any, text: str) -> None:
-        """Do ``layer.<text>``: "train()", "eval()" or an assignment such as "lower = 0.5"."""
-        self._note("method", layer=self._name(layer, "layer"), method=text)
-        attribute, equals, value = text.partition(" = ")
-        if equals:
-            setattr(layer, attribute, float(value))
-        else:
-            getattr(layer, text.removesuffix("()"))()
-
-    def call(self, layer: Any, x: Any) -> Any:
-        """Apply a layer to a tensor."""
-        step = Step(
-            "call", {"layer": self._name(layer, "layer"), "x": self._name(x, "x"), "y": "y"}
-        )
-        self.steps.append(step)
-        y = layer(x)
-        step.fields["y"] = self._name(y, "y")
-        return y
-
-    def call_array(self, layer: Any, x: Array) -> Array:
-        """Apply a layer to an array."""
-        return self.numpy(self.call(layer, self.tensor(x)))
-
-    def copies(self, layer: Any) -> Any:
-        """Return a deep copy of a layer."""
-        return self.adopt(
-            copy.deepcopy(layer), f"__import__('copy').deepcopy({self.name_of(layer)})"
-        )
 
     # Judging
 

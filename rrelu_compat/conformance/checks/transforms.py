@@ -20,34 +20,23 @@ def double_gradient(t: Trial) -> None:
     """The gradient is linear in g with the same slopes: its own gradient for h = x is y."""
     x = t.draw_array("moderate")
     g = t.draw_values("moderate", x.shape)
-    tensor, h = t.tensor(x), t.tensor(x, "h")
-    y, _, second = t.special(
-        "double_vjp",
-        "y, gx, pullback2",
-        tensor,
-        t.tensor(g, "g"),
-        0.125,
-        0.25,
-        training=t.training,
-    )
-    t.close(t.numpy(second(h)), t.numpy(y), "the gradient of sum(gradient * x) for g")
+    y, _, second = t.double_vjp(x, g, 0.125, 0.25)
+    t.close(second(x), y, "the gradient of sum(gradient * x) for g")
 
 
 @check(modes=BOTH, needs=("forward_mode",), dtypes=FULL)
 def forward_mode(t: Trial) -> None:
     """The forward-mode derivative in the direction x is y."""
     x = t.draw_array("moderate")
-    y, tangent = t.special(
-        "jvp", "y, tangent", t.tensor(x), t.tensor(x, "v"), 0.125, 0.25, training=t.training
-    )
-    t.close(t.numpy(tangent), t.numpy(y), "the tangent for direction x")
+    y, tangent = t.jvp(x, x, 0.125, 0.25)
+    t.close(tangent, y, "the tangent for direction x")
 
 
 @check(modes=BOTH, needs=("batching",), dtypes=FULL)
 def batching(t: Trial) -> None:
     """Mapped over the first axis, values are within the bounds and rows have slopes of their own."""
     x = -np.ones((3 + t.draw_small(1)[0], 8), t.dtype)
-    y = t.numpy(t.special("vmap", "y", t.tensor(x), 0.125, 0.25, training=t.training))
+    y = t.vmap(x, 0.125, 0.25)
     between(t, y, x, 0.125, 0.25)
     if t.training:
         t.ensure(bool((y[0] != y[1]).any()), "two rows of the batch have the same slopes")

@@ -113,47 +113,70 @@ _COMMON = {
 }
 
 
-def _tensor_text(fields: Mapping[str, Any]) -> str:
+Fields = Mapping[str, Any]
+
+
+def _tensor(fields: Fields) -> str:
     return (
         f'{fields["name"]} = paddle.to_tensor({fields["values"]}, dtype="{fields["dtype"]}", '
         f"place={fields['device']!r})"
     )
 
 
-def _strided_text(fields: Mapping[str, Any]) -> str:
+def _strided(fields: Fields) -> str:
     offset = fields["offset"] * dtype_of(fields["dtype"]).itemsize
     return (
-        f"{_tensor_text(fields)}\n{fields['name']} = paddle.as_strided({fields['name']}, "
+        f"{_tensor(fields)}\n{fields['name']} = paddle.as_strided({fields['name']}, "
         f"{list(fields['shape'])}, {list(fields['strides'])}, {offset})"
     )
 
 
-def _call_text(function: str) -> Callable[[Mapping[str, Any]], str]:
-    def text(fields: Mapping[str, Any]) -> str:
-        options = fields["options"]
+def _snippets(function: str, **others: Any) -> Snippets:
+    """Return the templates around calls of `function`."""
+
+    def call(fields: Fields) -> str:
         return (
-            f"{fields['y']} = {function}({fields['x']}, {fields['lower']}, {fields['upper']}, "
-            f"training={fields['training']}{options})"
+            f"{function}({fields['x']}, {fields['lower']}, {fields['upper']}, "
+            f"training={fields['training']}{fields['options']})"
         )
 
-    return text
+    def forward(fields: Fields) -> str:
+        return f"{fields['y']} = {call(fields)}"
 
-
-def _recorded(forward: Callable[[Mapping[str, Any]], str]) -> Callable[[Mapping[str, Any]], str]:
-    def text(fields: Mapping[str, Any]) -> str:
+    def vjp(fields: Fields) -> str:
         x = f"paddle.assign({fields['x']})" if fields["inplace"] else fields["x"]
-        return f"{fields['x']}.stop_gradient = False\n" + forward({**fields, "x": x})
+        return f"{fields['x']}.stop_gradient = False\n{forward({**fields, 'x': x})}"
 
-    return text
+    def recomputed_vjp(fields: Fields) -> str:
+        body = f"lambda x: {call({**fields, 'x': 'x'})}"
+        reentrant = fields["variant"] == "reentrant"
+        return (
+            "from paddle.distributed.fleet.utils import recompute\n"
+            f"{fields['x']}.stop_gradient = False\n"
+            f"{fields['y']} = recompute({body}, {fields['x']}, use_reentrant={reentrant})"
+        )
 
+    def double_vjp(fields: Fields) -> str:
+        return (
+            f"{vjp(fields)}\n{fields['g']}.stop_gradient = False\n"
+            "({gx},) = paddle.grad([{y}], [{x}], [{g}], create_graph=True)".format(**fields)
+        )
 
-_SHARED = {
-    "tensor": _tensor_text,
-    "strided": _strided_text,
-    "seed": "paddle.seed({seed})",
-    "pullback": "({gx},) = paddle.grad([{y}], [{x}], [{g}], retain_graph=True)",
-    "show": 'print("{name} =", {name})',
-}
+    return Snippets(
+        tensor=_tensor,
+        strided=_strided,
+        seed="paddle.seed({seed})",
+        forward=forward,
+        vjp=vjp,
+        pullback="({gx},) = paddle.grad([{y}], [{x}], [{g}], retain_graph=True)",
+        recomputed_vjp=recomputed_vjp,
+        recomputed_pullback="{y}.backward({g})\n{gx} = {x}.grad",
+        double_vjp=double_vjp,
+        second_pullback="({gx},) = paddle.grad([{of}], [{gradient}], [{g}], retain_graph=True)",
+        show='print("{name} =", {name})',
+        **others,
+    )
+
 
 subject = backend_subject(
     backend,
@@ -166,13 +189,11 @@ subject = backend_subject(
         portable_slopes=True,
         manual_seed=True,
     ),
-    snippets=Snippets(
+    snippets=_snippets(
+        "rrelu",
         imports="import paddle\nimport rrelu_compat\nfrom rrelu_compat.paddle import RReLU, rrelu",
         generator="{name} = rrelu_compat.Generator({seed})",
-        forward=_call_text("rrelu"),
-        vjp=_recorded(_call_text("rrelu")),
         layer="{name} = RReLU({lower}, {upper}{options})",
-        **_SHARED,  # type: ignore[arg-type]
     ),
 )
 
@@ -203,11 +224,9 @@ native_subject = FrameworkSubject(
         }
     ),
     expected_failures=paddle_expected.FAILURES,
-    snippets=Snippets(
+    snippets=_snippets(
+        "F.rrelu",
         imports="import paddle\nimport paddle.nn.functional as F",
-        forward=_call_text("F.rrelu"),
-        vjp=_recorded(_call_text("F.rrelu")),
         layer="{name} = paddle.nn.RReLU({lower}, {upper})",
-        **_SHARED,  # type: ignore[arg-type]
     ),
 )

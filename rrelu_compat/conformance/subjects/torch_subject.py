@@ -132,55 +132,87 @@ _COMMON = {
     "recompute": ("reentrant", "non-reentrant"),
 }
 
+Fields = Mapping[str, Any]
 _TENSOR = "{name} = torch.tensor({values}, dtype=torch.{dtype}, device={device!r})"
-_SHARED = {
-    "tensor": _TENSOR,
-    "strided": _TENSOR + ".as_strided({shape}, {strides}, {offset})",
-    "seed": "torch.manual_seed({seed})",
-    "pullback": "({gx},) = torch.autograd.grad({y}, {x}, {g}, retain_graph=True)",
-    "show": 'print("{name} =", {name})',
-}
 
 
-def _options(fields: Mapping[str, Any]) -> str:
-    return ", inplace=True" if fields["inplace"] else ""
+def _snippets(call: Callable[[Fields], str], **others: Any) -> Snippets:
+    """Return the templates around ``call``, which writes the call itself as an expression."""
+
+    def forward(fields: Fields) -> str:
+        return f"{fields['y']} = {call(fields)}"
+
+    def vjp(fields: Fields) -> str:
+        x = f"{fields['x']}.clone()" if fields["inplace"] else fields["x"]
+        return f"{fields['x']}.requires_grad_()\n{forward({**fields, 'x': x})}"
+
+    def recomputed_vjp(fields: Fields) -> str:
+        function = f"lambda x: {call({**fields, 'x': 'x'})}"
+        reentrant = fields["variant"] == "reentrant"
+        return (
+            "from torch.utils.checkpoint import checkpoint\n"
+            f"{fields['x']}.requires_grad_()\n"
+            f"{fields['y']} = checkpoint({function}, {fields['x']}, use_reentrant={reentrant})"
+        )
+
+    def double_vjp(fields: Fields) -> str:
+        return (
+            f"{vjp(fields)}\n{fields['g']}.requires_grad_()\n"
+            "({gx},) = torch.autograd.grad({y}, {x}, {g}, create_graph=True)".format(**fields)
+        )
+
+    def jvp(fields: Fields) -> str:
+        function = f"lambda x: {call({**fields, 'x': 'x'})}"
+        return f"{fields['y']}, {fields['gx']} = torch.func.jvp({function}, ({fields['x']},), ({fields['v']},))"
+
+    def vmap(fields: Fields) -> str:
+        function = f"lambda x: {call({**fields, 'x': 'x'})}"
+        return f'{fields["y"]} = torch.vmap({function}, randomness="different")({fields["x"]})'
+
+    return Snippets(
+        tensor=_TENSOR,
+        strided=_TENSOR + ".as_strided({shape}, {strides}, {offset})",
+        seed="torch.manual_seed({seed})",
+        forward=forward,
+        vjp=vjp,
+        pullback="({gx},) = torch.autograd.grad({y}, {x}, {g}, retain_graph=True)",
+        recomputed_vjp=recomputed_vjp,
+        recomputed_pullback="{y}.backward({g})\n{gx} = {x}.grad",
+        double_vjp=double_vjp,
+        second_pullback="({gx},) = torch.autograd.grad({of}, {gradient}, {g}, retain_graph=True)",
+        jvp=jvp,
+        vmap=vmap,
+        show='print("{name} =", {name})',
+        **others,
+    )
 
 
-def _native_forward_text(fields: Mapping[str, Any]) -> str:
+def _call(fields: Fields) -> str:
+    return (
+        f"rrelu({fields['x']}, {fields['lower']}, {fields['upper']}, "
+        f"training={fields['training']}{fields['options']})"
+    )
+
+
+def _native_call(fields: Fields) -> str:
     bounds = f"{fields['x']}, {fields['lower']}, {fields['upper']}"
     training = f"training={fields['training']}"
     if fields["generator"] == "None":
-        return f"{fields['y']} = F.rrelu({bounds}, {training}{_options(fields)})"
+        options = ", inplace=True" if fields["inplace"] else ""
+        return f"F.rrelu({bounds}, {training}{options})"
     function = "torch.rrelu_" if fields["inplace"] else "torch.rrelu"
-    return f"{fields['y']} = {function}({bounds}, {training}, generator={fields['generator']})"
-
-
-def _recorded(forward: Callable[[Mapping[str, Any]], str]) -> Callable[[Mapping[str, Any]], str]:
-    def text(fields: Mapping[str, Any]) -> str:
-        x = f"{fields['x']}.clone()" if fields["inplace"] else fields["x"]
-        return f"{fields['x']}.requires_grad_()\n" + forward({**fields, "x": x})
-
-    return text
-
-
-def _forward_text(fields: Mapping[str, Any]) -> str:
-    return (
-        f"{fields['y']} = rrelu({fields['x']}, {fields['lower']}, {fields['upper']}, "
-        f"training={fields['training']}{fields['options']})"
-    )
+    return f"{function}({bounds}, {training}, generator={fields['generator']})"
 
 
 subject = backend_subject(
     backend,
     _KIT,
     capabilities=Capabilities(**_COMMON, portable_slopes=True, manual_seed=True),  # type: ignore[arg-type]
-    snippets=Snippets(
+    snippets=_snippets(
+        _call,
         imports="import torch\nimport rrelu_compat\nfrom rrelu_compat.torch import RReLU, rrelu",
         generator="{name} = rrelu_compat.Generator({seed})",
-        forward=_forward_text,
-        vjp=_recorded(_forward_text),
         layer="{name} = RReLU({lower}, {upper}{options})",
-        **_SHARED,
     ),
 )
 
@@ -227,12 +259,10 @@ native_subject = FrameworkSubject(
         }
     ),
     expected_failures=torch_expected.FAILURES,
-    snippets=Snippets(
+    snippets=_snippets(
+        _native_call,
         imports="import torch\nimport torch.nn.functional as F",
         generator="{name} = torch.Generator().manual_seed({seed})",
-        forward=_native_forward_text,
-        vjp=_recorded(_native_forward_text),
         layer="{name} = torch.nn.RReLU({lower}, {upper}{options})",
-        **_SHARED,
     ),
 )
