@@ -192,4 +192,8 @@ class RReLU(RReLULayer, paddle.nn.RReLU):  # type: ignore[misc]  # Paddle is not
         return twin
 
 
+# to_static takes them whole, and does not look inside.
+for _whole in (RReLU, rrelu, rrelu_):
+    paddle.jit.marker.unified(_whole)
+
 __all__ = ["RReLU", "rrelu", "rrelu_"]

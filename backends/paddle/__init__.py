@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import paddle
 
 from rrelu_compat import kernels
-from rrelu_compat.backends.paddle import eager, recompute, seeds
+from rrelu_compat.backends.paddle import eager, recompute, seeds, static
 from rrelu_compat.backends.paddle.evaluation import leaky_relu_is_exact
 from rrelu_compat.backends.paddle.tensors import check_served, dtype_code
 
 if TYPE_CHECKING:
     from rrelu_compat.spec import RReLUSpec
+
+Value = paddle.pir.Value
 
 
 class PaddleBackend:
@@ -22,12 +24,14 @@ class PaddleBackend:
 
     def is_tensor(self, x: object) -> bool:
         """Whether `x` is a Paddle tensor or a value of a static program."""
-        return isinstance(x, (paddle.Tensor, paddle.pir.Value))
+        return isinstance(x, (paddle.Tensor, Value, paddle.static.Variable))
 
     def apply(self, x: Any, spec: RReLUSpec, *, training: bool, generator: Any = None) -> Any:
         """Return RReLU of `x`, of its shape and dtype and contiguous; `x` itself if ``spec.inplace``."""
         if generator is not None:
             seeds.check_generator(generator)
+        if isinstance(x, Value):
+            return static.apply(x, spec, training, generator)
         check_served(x)
         code = dtype_code(x)
         lower, upper = spec.slope_range(training, code != kernels.F64)
@@ -59,4 +63,5 @@ class PaddleBackend:
 
 
 recompute.install()
+static.keep_to_static_out()
 backend = PaddleBackend()

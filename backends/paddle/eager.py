@@ -116,6 +116,25 @@ def apply(x: Any, code: int, key: Key, recording: bool) -> Any:
     return _attach(x, y, hook)
 
 
+def multipliers(x: Any, code: int, key: Key) -> Any:
+    """Return 1 where ``x >= 0``, else the slope; in the compute dtype, contiguous."""
+    x = x.contiguous()
+    n = math.prod(x.shape)
+    _, _, _, slope = key
+    signs = _Gradient(n, code, key)
+    # For its bits alone.
+    y = _C_ops.empty_like(x, DTYPE_OF_CODE[code], _CPU)
+    _forward_into(x, y, signs.address, code, n, (0, 0, slope, slope))
+    compute = kernels.F64 if code == kernels.F64 else kernels.F32
+    out = paddle.ones(x.shape, DTYPE_OF_CODE[compute])
+    seed, call, lower, upper = key
+    kernels.backward(
+        compute, n, out.data_ptr(), out.data_ptr(), signs.address,
+        seed, call, 0, lower, upper, thread_count(n),
+    )  # fmt: skip
+    return out
+
+
 def check_inplace(x: Any, recording: bool) -> None:
     """Raise, before data is touched or a number drawn, where `x` can't be worked on in place."""
     check_no_overlap(x)

@@ -14,16 +14,21 @@ would be drawn afresh and the gradient would be wrong: that is seen by a look at
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import paddle
 import paddle.distributed.fleet.recompute as package
 from paddle.base import core
 
 from rrelu_compat.errors import RecomputeError
 from rrelu_compat.generator import Generator, live_generators, process_generator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: Whether the process has ever recomputed; until then drawing takes the short way.
 seen = False
@@ -34,6 +39,15 @@ _FILES = frozenset(
     for name, function in (
         ("recompute", "recompute"),
         ("recompute_hybrid", "recompute_hybrid"),
+    )
+)
+# Where a thread waits that runs a static program.
+_EXECUTORS = frozenset(
+    function.__code__.co_filename
+    for function in (
+        paddle.static.Executor.__init__,
+        paddle.jit.dy2static.partial_program.PartialProgramLayer.__init__,
+        paddle.jit.dy2static.pir_partial_program.PartialProgramLayer.__init__,
     )
 )
 _REPEATING = ("backward", "unpack")
@@ -151,10 +165,23 @@ class _Level:
         self.open: weakref.WeakSet[_Snapshot] = weakref.WeakSet()
 
 
+class _Levels(list[_Level]):
+    """A list that can be referred to weakly."""
+
+    __slots__ = ("__weakref__",)
+
+
+# By thread. Executors run the operations of a static program in threads of their own.
+_all_levels: weakref.WeakValueDictionary[int, _Levels] = weakref.WeakValueDictionary()
+
+
 class _Thread(threading.local):
     def __init__(self) -> None:
-        self.levels = [_Level()]
+        self.ident = threading.get_ident()
+        self.levels = _Levels([_Level()])
         self.latest: weakref.ref[_Snapshot] | None = None
+        with _lock:
+            _all_levels[self.ident] = self.levels
 
 
 _thread = _Thread()
@@ -188,9 +215,49 @@ def _in_recompute(frame: Any) -> bool:
     return False
 
 
+def _frame_in_executor(frame: Any) -> bool:
+    """Whether a thread, now at `frame`, waits for a static program that it runs."""
+    return frame.f_code.co_filename in _EXECUTORS
+
+
+@contextlib.contextmanager
+def in_thread_of_the_executor() -> Iterator[None]:
+    """Draw as the thread that runs the static program whose operation runs here.
+
+    Raises
+    ------
+    RecomputeError
+        If several threads run programs, and one of them recomputes.
+    """
+    if not seen:
+        yield
+        return
+    frames = sys._current_frames()
+    here = threading.get_ident()
+    callers = [k for k, frame in frames.items() if k != here and _frame_in_executor(frame)]
+    with _lock:
+        levels = [_all_levels[k] for k in callers if k in _all_levels]
+    if len(callers) != 1:
+        if any(len(stack) > 1 or stack[-1].open for stack in levels):
+            raise RecomputeError(
+                "several threads run static programs while one of them recomputes: whose slopes "
+                "are whose is not known"
+            )
+        yield
+        return
+    before = _thread.ident, _thread.levels
+    _thread.ident = callers[0]
+    if levels:
+        _thread.levels = levels[0]
+    try:
+        yield
+    finally:
+        _thread.ident, _thread.levels = before
+
+
 def _check_repeatable(restored_by_paddle: bool) -> None:
     """Raise where this forward repeats one whose numbers were not kept."""
-    frame: Any = sys._getframe(2)
+    frame: Any = sys._current_frames()[_thread.ident]
     while frame is not None:
         code = frame.f_code
         if code.co_filename in _FILES and code.co_name in _REPEATING:

@@ -49,6 +49,11 @@ def dtype_code(x: Any) -> int:
 def check_served(x: Any) -> None:
     """Raise a ``TypeError`` for what is no tensor, or has no plain memory on the CPU."""
     if not isinstance(x, paddle.Tensor):
+        if isinstance(x, paddle.static.Variable):
+            raise TypeError(
+                "x is a variable of Paddle's old static graph (FLAGS_enable_pir_api=0): values of the "
+                "present one (PIR) and tensors are allowed"
+            )
         raise TypeError(
             f"x has type {type(x).__module__}.{type(x).__qualname__}: a paddle.Tensor is allowed"
         )

@@ -267,6 +267,22 @@ def test_sequential(kind):
     both(kind, True, program)
 
 
+@both_variants
+def test_default_generator_given_by_name(reentrant):
+    def program(source, run):
+        x, w = weights((4, 6), (6, 6))
+        act = RReLU(generator=paddle.Generator())
+        y = run(lambda h: paddle.matmul(act(paddle.matmul(h, w)), w), x)
+        (y * y).sum().backward()
+        drawn = paddle.base.core.default_cpu_generator().random()
+        return [y, x.grad, w.grad, paddle.to_tensor([drawn % 2**31])]
+
+    (drawn,) = both("default", reentrant, program)[3]
+    paddle.seed(11)
+    numbers = [paddle.base.core.default_cpu_generator().random() for _ in range(2)]
+    assert drawn == numbers[1] % 2**31
+
+
 @everywhere
 @both_variants
 def test_generator_made_inside_the_segment(kind, reentrant):
@@ -401,7 +417,7 @@ def test_another_generator_than_in_the_forward_is_refused():
             loss.backward()
 
 
-@pytest.mark.parametrize("move", ["manual_seed", "load_state_dict", "off"])
+@pytest.mark.parametrize("move", ["manual_seed", "load_state_dict", "seed alone", "off"])
 def test_stream_moved_inside_the_segment_is_refused(move):
     x, w = weights((4, 6), (6, 6))
     rrelu_compat.manual_seed(1)
@@ -412,6 +428,9 @@ def test_stream_moved_inside_the_segment_is_refused(move):
             rrelu_compat.manual_seed(2)
         elif move == "off":
             rrelu_compat.manual_seed(None)
+        elif move == "seed alone":
+            process = rrelu_compat.generator.process_generator()
+            process.load_state_dict({"seed": 2, "call": process.call})
         else:
             process = rrelu_compat.generator.process_generator()
             process.load_state_dict({"seed": 1, "call": 40})
