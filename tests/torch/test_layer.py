@@ -1,4 +1,4 @@
-"""The layer and its life in a program: copies, files, subclasses, mixed precision, devices without a kernel."""
+"""The layer in a program: copies, files, subclasses, mixed precision, devices without a kernel."""
 
 from __future__ import annotations
 
