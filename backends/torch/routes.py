@@ -21,8 +21,8 @@ from rrelu_compat.backends.torch.tensors import (
     check_layout,
     check_torch,
     code_of,
-    key_tensor,
     is_dtensor,
+    key_tensor,
     scaled,
 )
 from rrelu_compat.spec import RReLUSpec
@@ -91,13 +91,13 @@ def _apply_special(x: Any, spec: RReLUSpec, training: bool, generator: Any) -> A
     check_layout(x)
     code_of(x)
     lower, upper = spec.slope_range(training, x.dtype is not torch.float64)
-    if _tracing() is not None:
-        if not training:
-            return F.leaky_relu(x, lower, spec.inplace)
     if is_dtensor(x):
         from rrelu_compat.backends.torch import dtensor
 
         return dtensor.apply(x, lower, upper, training, spec.inplace, generator)
+    if _tracing() is not None:
+        if not training:
+            return F.leaky_relu(x, lower, spec.inplace)
         graphs.check_exportable(generator)
         return graphs.finish(x, calls.train(x, lower, upper), spec.inplace)
     if x.is_neg() or x._is_zerotensor():

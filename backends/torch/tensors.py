@@ -92,13 +92,13 @@ def check_layout(x: Tensor) -> None:
         )
 
 
-def overlaps_itself(x: Tensor) -> bool:
 def is_dtensor(x: object) -> bool:
     """Whether `x` is a DTensor; its module is not imported to see that."""
     module = sys.modules.get("torch.distributed.tensor")
     return module is not None and isinstance(x, module.DTensor)
 
 
+def overlaps_itself(x: Tensor) -> bool:
     """Whether two elements of `x` share memory, as in an expanded tensor."""
     if x.is_contiguous():
         return False
