@@ -50,7 +50,7 @@ class Generator:
     Generator(seed=7, call=2)
     """
 
-    __slots__ = ("__weakref__", "_identity", "_lock", "_state", "_words", "tensor")
+    __slots__ = ("__weakref__", "_identity", "_lock", "_state", "_words", "device", "tensor")
 
     def __init__(self, seed: int, call: int = 0) -> None:
         seed, call = check_uint64("seed", seed), check_uint64("call", call)
@@ -62,18 +62,20 @@ class Generator:
         self._identity = next(_identities)
         #: PyTorch's view of `state`, made by its adapter: compiled graphs in inference mode need one.
         self.tensor: Any = None
+        #: What reads and writes the state while it is on a device (``rrelu_compat.torch.bind_to_device``).
+        self.device: Any = None
         with _live_lock:
             _live.add(self)
 
     @property
     def seed(self) -> int:
         """The seed, an int in ``[0, 2**64)``."""
-        return int(self._words[0])
+        return int(self._words[0] if self.device is None else self.device.read()[0])
 
     @property
     def call(self) -> int:
         """The number of the next training call, an int in ``[0, 2**64)``."""
-        return int(self._words[1])
+        return int(self._words[1] if self.device is None else self.device.read()[1])
 
     @property
     def state(self) -> NDArray[np.uint64]:
@@ -89,9 +91,16 @@ class Generator:
         """Return ``(seed, call)`` for one training call and move on to the next."""
         words = self._words
         with self._lock:
+            if self.device is not None:
+                return self._take_from_device()
             seed: int = words[0]
             call: int = words[1]
             words[1] = (call + 1) & _MASK64
+        return seed, call
+
+    def _take_from_device(self) -> tuple[int, int]:
+        seed, call = self.device.read()
+        self.device.write(seed, (call + 1) & _MASK64)
         return seed, call
 
     def reposition(self, seed: int, call: int = 0) -> None:
@@ -100,6 +109,8 @@ class Generator:
         with self._lock:
             self._words[0] = seed
             self._words[1] = call
+            if self.device is not None:
+                self.device.write(seed, call)
             self._identity = next(_identities)
 
     def fold_in(self, n: int) -> Generator:

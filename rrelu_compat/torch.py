@@ -17,6 +17,7 @@ import torch.nn.functional as F  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from rrelu_compat.backends.torch import backend, compiled  # noqa: E402, F401
+from rrelu_compat.backends.torch.device_keys import bind_to_device, unbind  # noqa: E402
 from rrelu_compat.backends.torch.routes import apply, apply_eager  # noqa: E402
 from rrelu_compat.backends.torch.seeds import check_generator, prepare  # noqa: E402
 from rrelu_compat.generator import Generator  # noqa: E402
@@ -222,4 +223,4 @@ class RReLU(RReLULayer, torch.nn.RReLU):
         return twin
 
 
-__all__ = ["RReLU", "rrelu", "rrelu_"]
+__all__ = ["RReLU", "bind_to_device", "rrelu", "rrelu_", "unbind"]

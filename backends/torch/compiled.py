@@ -55,6 +55,11 @@ def functional(
 def _key(generator: Any) -> Tensor:
     """Draw in the graph: the state comes in, the next state goes back into the same memory."""
     own = generator is not None
+    if own and generator.device is not None:
+        raise RuntimeError(
+            "a Generator that is bound to a device cannot enter a compiled graph: use another one, or "
+            "rrelu_compat.torch.unbind(generator)"
+        )
     if torch.is_grad_enabled():
         # A NumPy array, not a tensor kept for life: each run then gets a tensor with a version counter of its
         # own, else checkpointed graphs see their saved state "modified by an inplace operation".

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rrelu_compat.backends.torch import eager, seeds
+from rrelu_compat.backends.torch import cuda, eager, seeds
 from rrelu_compat.backends.torch.tensors import (
     CPU,
     code_of,
@@ -84,6 +84,8 @@ def forward(
 ) -> tuple[Tensor, Tensor]:
     """RReLU of `x` and the sign bits for `backward`."""
     strides = _strides(index_strides)
+    if cuda.usable(x.device):
+        return cuda.operator_forward(x, key, lower, upper, start, strides)
     if not has_kernel(x.device):
         return scaled(x, multipliers(x, key, lower, upper, start, index_strides)), _pack_bits(x)
     y = torch.empty_like(x)
@@ -104,6 +106,8 @@ def backward(
 ) -> Tensor:
     """The gradient `g` scaled by the slopes of the forward."""
     strides = _strides(index_strides)
+    if cuda.usable(g.device):
+        return cuda.operator_backward(g, bits, key, lower, upper, start, strides)
     if not has_kernel(g.device):
         many = eager.bits_multipliers(
             bits.to(CPU), g.shape, g.dtype, key_numbers(key), lower, upper, start, strides
@@ -128,9 +132,12 @@ def multipliers(
     """1 where ``x >= 0``, the slope elsewhere, in the compute dtype; never differentiated."""
     if lower == upper:
         return x.new_full(x.shape, upper, dtype=_compute(x.dtype)).masked_fill_(x >= 0, 1.0)
-    out = slope_tensor(
-        tuple(x.shape), x.dtype, key_numbers(key), lower, upper, start, _strides(index_strides)
-    ).to(x.device)
+    strides = _strides(index_strides)
+    if cuda.usable(x.device):
+        out = cuda.operator_slopes(x, key, lower, upper, start, strides)
+    else:
+        out = slope_tensor(tuple(x.shape), x.dtype, key_numbers(key), lower, upper, start, strides)
+        out = out.to(x.device)
     return out.masked_fill_(x >= 0, 1.0)
 
 

@@ -12,7 +12,7 @@ from torch.autograd import forward_ad
 from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from rrelu_compat.backends.torch import compiled, eager, evaluation, graphs
+from rrelu_compat.backends.torch import compiled, cuda, eager, evaluation, graphs
 from rrelu_compat.backends.torch.ops import calls
 from rrelu_compat.backends.torch.seeds import check_generator, take, take_anywhere
 from rrelu_compat.backends.torch.tensors import (
@@ -79,6 +79,8 @@ def apply_eager(x: Any, spec: RReLUSpec, training: bool, generator: Any = None) 
 
 
 def _apply_special(x: Any, spec: RReLUSpec, training: bool, generator: Any) -> Any:
+    if cuda.takes(x):
+        return cuda.apply(x, spec, training, generator)
     check_torch()
     _check_type(x)
     if type(x) not in (_Tensor, _Parameter) and has_torch_function_unary(x):

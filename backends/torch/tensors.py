@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from rrelu_compat import kernels
 from rrelu_compat.dispatch import check_torch_is_real
 from rrelu_compat.errors import DTypeError
+from rrelu_compat.kernels import cuda
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -175,13 +176,14 @@ def scaled(x: Tensor, multipliers: Tensor) -> Tensor:
 
 def info() -> dict[str, Any]:
     """Return what ``rrelu-compat info`` prints of this backend."""
-    devices = ["cpu"]
+    devices, found = ["cpu"], {"cpu": kernels.path()}
     if torch.cuda.is_available():
         devices.append("cuda")
+        found["cuda"] = cuda.describe(0)
     return {
         "version": str(torch.__version__),
         "devices": devices,
         "dtypes": list(kernels.DTYPES),
-        "kernels": {"cpu": kernels.path()},
+        "kernels": found,
         "threads": torch.get_num_threads(),
     }
