@@ -70,10 +70,9 @@ def _key(generator: Any) -> Tensor:
     else:
         # In inference mode Dynamo cannot make tensors of arrays.
         state = generator.tensor if own else FRAMEWORK_TENSOR
-    key: Tensor
-    key, following = calls.draw(state, own)
-    state.copy_(following)
-    return key
+    drawn: Tensor = calls.draw(state, own)
+    state.copy_(drawn[2:])
+    return drawn[:2]
 
 
 def _key_by_number(generator: Any) -> Tensor:

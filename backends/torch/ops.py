@@ -27,7 +27,7 @@ NAMESPACE = "rrelu_compat_v1"
 _library: Any = torch.library.Library(NAMESPACE, "DEF")  # type: ignore[no-untyped-call]
 _KEY = "Tensor key, float lower, float upper, SymInt start=0, SymInt[]? index_strides=None"
 _library.define(
-    "draw(Tensor state, bool own) -> (Tensor, Tensor)",
+    "draw(Tensor state, bool own) -> Tensor",
     tags=(torch.Tag.nondeterministic_seeded,),
 )
 _library.define(
@@ -55,7 +55,7 @@ def _strides(index_strides: Any) -> tuple[int, ...] | None:
     return None if index_strides is None else tuple(index_strides)
 
 
-def draw(state: Tensor, own: bool) -> tuple[Tensor, Tensor]:
+def draw(state: Tensor, own: bool) -> Tensor:
     """Take the ``(seed, call)`` of a training call from a Generator's state; return it and the next state.
 
     Functional: the caller copies the next state into the memory of the Generator. (Two draws that did not
@@ -67,10 +67,16 @@ def draw(state: Tensor, own: bool) -> tuple[Tensor, Tensor]:
         int64, ``[seed, call]``.
     own : bool
         Whether to number calls with the state; if not, the number drawn from PyTorch is the seed.
+
+    Returns
+    -------
+    Tensor
+        int64, the key of the call and the next state: ``[seed, call, seed, call]``. One tensor, because
+        partitioners that must save a draw (checkpoints in compiled functions) cannot save a tuple.
     """
     seed, call = key_numbers(state)
     taken = seeds.take_in_graph((seed, call) if own else None)
-    return key_tensor(*taken), key_tensor(seed, (call + 1) % 2**64)
+    return torch.cat([key_tensor(*taken), key_tensor(seed, (call + 1) % 2**64)])
 
 
 def draw_by_number(number: Tensor, handle: int) -> Tensor:
@@ -141,8 +147,8 @@ def multipliers(
     return out.masked_fill_(x >= 0, 1.0)
 
 
-def _draw_fake(state: Tensor, own: bool) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(state), torch.empty_like(state)
+def _draw_fake(state: Tensor, own: bool) -> Tensor:
+    return state.new_empty(4)
 
 
 def _draw_by_number_fake(number: Tensor, handle: int) -> Tensor:
