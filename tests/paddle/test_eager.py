@@ -198,6 +198,17 @@ def test_result_changed_after_the_forward_does_no_harm():
     assert x.tolist() == [-1.0, 2.0]
 
 
+def test_result_changed_after_the_forward_is_no_change_of_the_input():
+    x = paddle.to_tensor([-1.0, 2.0], stop_gradient=False)
+    h = x * 1.0
+    square = h * h  # keeps h
+    y = rrelu(h, 0.5, 0.5)
+    y.add_(paddle.to_tensor(10.0))
+    assert h.inplace_version == 0
+    (square.sum() + y.sum()).backward()
+    assert x.grad.tolist() == [-1.5, 5.0]
+
+
 @pytest.mark.parametrize("recording", [True, False])
 def test_in_place_tells_those_who_saved_the_old_value(recording):
     w = paddle.to_tensor([2.0], stop_gradient=False)
