@@ -18,6 +18,7 @@ from rrelu_compat.conformance.subject import load_subject
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rrelu_compat.conformance.profiles import Profile
     from rrelu_compat.conformance.results import Result
 
 NATIVES = ("torch-native", "paddle-native")
@@ -40,10 +41,12 @@ rrelu_compat's own backends meet every requirement here.
 DIFFERS = ("failed", "xfailed")
 
 
-def outcomes(names: Sequence[str] = NATIVES) -> dict[str, dict[str, list[Result]]]:
+def outcomes(
+    names: Sequence[str] = NATIVES, profile: Profile | None = None
+) -> dict[str, dict[str, list[Result]]]:
     """Run the suite; return the results of each check and subject."""
     found: dict[str, dict[str, list[Result]]] = {}
-    for result in run(list(names)):
+    for result in run(list(names), profile=profile):
         found.setdefault(result.check, {}).setdefault(result.subject, []).append(result)
     return found
 

@@ -8,9 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from hypothesis import strategies as st
 
+from rrelu_compat.conformance.extra import require
 from rrelu_compat.conformance.numerics import Array, dtype_of
+
+require("hypothesis")  # says how to install it
+from hypothesis import strategies as st  # noqa: E402
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 

@@ -163,7 +163,8 @@ def _snippets(call: Callable[[Fields], str], **others: Any) -> Snippets:
 
     def jvp(fields: Fields) -> str:
         function = f"lambda x: {call({**fields, 'x': 'x'})}"
-        return f"{fields['y']}, {fields['gx']} = torch.func.jvp({function}, ({fields['x']},), ({fields['v']},))"
+        x, v = fields["x"], fields["v"]
+        return f"{fields['y']}, {fields['gx']} = torch.func.jvp({function}, ({x},), ({v},))"
 
     def vmap(fields: Fields) -> str:
         function = f"lambda x: {call({**fields, 'x': 'x'})}"
