@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import paddle
 
 from rrelu_compat import kernels
-from rrelu_compat.backends.paddle import eager, recompute, seeds, static
+from rrelu_compat.backends.paddle import cuda, eager, recompute, seeds, static
 from rrelu_compat.backends.paddle.evaluation import leaky_relu_is_exact
 from rrelu_compat.backends.paddle.tensors import check_served, dtype_code
 
@@ -32,7 +32,8 @@ class PaddleBackend:
             seeds.check_generator(generator)
         if isinstance(x, Value):
             return static.apply(x, spec, training, generator)
-        check_served(x)
+        if not check_served(x):
+            return cuda.apply(x, spec, training, generator)
         code = dtype_code(x)
         lower, upper = spec.slope_range(training, code != kernels.F64)
         recording = eager.records(x)
@@ -54,11 +55,12 @@ class PaddleBackend:
 
     def info(self) -> dict[str, Any]:
         """Return versions, devices, dtypes and the kernel in use."""
+        found = {"cpu": kernels.path(), **cuda.info()}
         return {
             "version": paddle.__version__,
-            "devices": ["cpu"],
+            "devices": list(found),
             "dtypes": list(kernels.DTYPES),
-            "kernels": {"cpu": kernels.path()},
+            "kernels": found,
         }
 
 

@@ -23,9 +23,17 @@ def check_generator(generator: Any) -> None:
         )
 
 
-def draw(generator: Any) -> tuple[int, int]:
-    """Return the ``(seed, call)`` of one training call."""
-    default = default_generator()
+def draw(generator: Any, default: Any = None) -> tuple[int, int]:
+    """Return the ``(seed, call)`` of one training call.
+
+    Parameters
+    ----------
+    generator : rrelu_compat.Generator, paddle.base.core.Generator or None
+    default : paddle.base.core.Generator, optional
+        Paddle's default generator of the tensor's device; that of the CPU if not given.
+    """
+    if default is None:
+        default = default_generator()
     # One number whatever the source, so that the streams of other random layers don't depend on it.
     seed: int = default.random()
     if recompute.seen:

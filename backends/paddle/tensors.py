@@ -46,8 +46,14 @@ def dtype_code(x: Any) -> int:
     return code
 
 
-def check_served(x: Any) -> None:
-    """Raise a ``TypeError`` for what is no tensor, or has no plain memory on the CPU."""
+def check_served(x: Any) -> bool:
+    """Return whether `x` is on the CPU; else it is on a GPU.
+
+    Raises
+    ------
+    TypeError
+        For what is no tensor, or has no plain memory, or is somewhere else.
+    """
     if not isinstance(x, paddle.Tensor):
         if isinstance(x, paddle.static.Variable):
             raise TypeError(
@@ -65,8 +71,12 @@ def check_served(x: Any) -> None:
             "x is a distributed Paddle tensor (paddle.distributed.shard_tensor): plain tensors are "
             "allowed; use its local part, x._local_value()"
         )
-    if not x.place.is_cpu_place():
-        raise TypeError(f"x is on {x.place}: Paddle tensors on the CPU are allowed")
+    place = x.place
+    if place.is_cpu_place():
+        return True
+    if not place.is_gpu_place():
+        raise TypeError(f"x is on {place}: Paddle tensors on the CPU or a GPU are allowed")
+    return False
 
 
 def check_no_overlap(x: Any) -> None:
