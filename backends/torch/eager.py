@@ -216,10 +216,12 @@ def check_in_place(x: Tensor) -> None:
 
 
 def forward(x: Tensor, pack: Pack, inplace: bool) -> Tensor:
-    """RReLU of a plain tensor with everything decided; a node is recorded if a gradient is needed."""
+    """RReLU of a plain tensor with everything decided; a node is recorded if a gradient is needed.
+
+    If `inplace`, `check_in_place` comes first.
+    """
     y: Tensor
     if inplace:
-        check_in_place(x)
         if x.requires_grad and torch.is_grad_enabled():
             y = _in_place(x, pack)
             return y

@@ -13,13 +13,12 @@ if TYPE_CHECKING:
 
 
 def plain(x: Tensor, code: int, slope: float, inplace: bool) -> Tensor:
-    """Evaluation of a plain tensor."""
+    """Evaluation of a plain tensor; if `inplace`, `eager.check_in_place` comes first."""
     recorded = x.requires_grad and torch.is_grad_enabled()
     # The gradient of leaky_relu at 0 is the slope, ours is 1; a negative slope flips its zeros' sign.
     if recorded or slope < 0.0:
         return eager.forward(x, (code, slope, slope, 0, 0, 0, None, None, False), inplace)
     if inplace:
-        eager.check_in_place(x)
         return torch._C._nn.leaky_relu_(x, slope)
     # Of an empty tensor leaky_relu loses the strides.
     return torch._C._nn.leaky_relu(x, slope) if x.numel() else torch.empty_like(x)

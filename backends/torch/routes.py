@@ -70,8 +70,12 @@ def apply_eager(x: Any, spec: RReLUSpec, training: bool, generator: Any = None) 
     if code is None:
         code = code_of(x)
     lower, upper = spec.slope_range(training, code != 3)
-    if not training:
+    # Whatever can be refused is refused before a call or a number is taken.
+    if generator is not None:
         check_generator(generator)
+    if spec.inplace:
+        eager.check_in_place(x)
+    if not training:
         return evaluation.plain(x, code, lower, spec.inplace)
     seed, call, entry = take(generator)
     hooks = entry is not None and _top_hooks(False) is not None

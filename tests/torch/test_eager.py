@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 import rrelu_compat
 from rrelu_compat import BoundsError, DTypeError, Generator
 from rrelu_compat.backends.torch import eager
+from rrelu_compat.backends.torch.seeds import draw_number
 from rrelu_compat.torch import RReLU, rrelu, rrelu_
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -112,7 +114,7 @@ def test_in_place_on_a_view_reaches_the_base(definition):
     assert torch.equal(leaf.grad, expected)
 
 
-def test_in_place_where_pytorch_refuses_it_is_refused_before_a_byte_changes():
+def test_in_place_is_refused_where_pytorch_refuses_it_before_a_byte_changes():
     leaf = torch.randn(4, 4, requires_grad=True)
     with torch.no_grad():
         no_grad_view = (leaf * 1).requires_grad_()[0]
@@ -129,12 +131,15 @@ def test_in_place_where_pytorch_refuses_it_is_refused_before_a_byte_changes():
         (torch.randn(9).as_strided((3, 3), (1, 1)), "one memory location"),
         (inference, "inference"),
     ]
+    state, generator = torch.get_rng_state(), Generator(1)
     for x, message in cases:
         before = x.detach().clone()
         for training in (True, False):
             with pytest.raises(RuntimeError, match=message):
-                rrelu_(x, 0.1, 0.3, training)
+                rrelu_(x, 0.1, 0.3, training, generator=generator)
         assert torch.equal(x.detach(), before)
+    assert torch.equal(torch.get_rng_state(), state)  # nor is a number or a call taken
+    assert generator.call == 0
 
 
 def test_interleaved_strides_that_do_not_overlap_are_taken_in_place(definition):
@@ -399,6 +404,24 @@ def test_threads_never_share_a_call():
         for thread in threads:
             thread.join()
         assert len(set(outputs)) == 200
+
+
+def test_threads_never_read_one_draw_of_pytorchs_generator():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    numbers = []
+    try:
+        work = [
+            threading.Thread(target=lambda: numbers.extend(draw_number() for _ in range(5000)))
+            for _ in range(4)
+        ]
+        for thread in work:
+            thread.start()
+        for thread in work:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(set(numbers)) == 20_000
 
 
 def test_drawing_works_wherever_the_thread_first_draws():
