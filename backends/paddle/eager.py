@@ -69,20 +69,15 @@ class _Gradient:
         dtype = DTYPE_OF_CODE[self._code]
         if g.dtype != dtype:
             g = g.astype(dtype)
+        if not g.is_contiguous():
+            g = g.contiguous()
         out = _C_ops.empty_like(g, dtype, _CPU)
         n = math.prod(g.shape)
         seed, call, lower, upper = self._key
-        threads = thread_count(n)
-        if g.is_contiguous():
-            kernels.backward(
-                self._code, n, g.data_ptr(), out.data_ptr(), self._address,
-                seed, call, 0, lower, upper, threads,
-            )  # fmt: skip
-        else:
-            kernels.backward_strided(
-                self._code, tuple(g.shape), g.data_ptr(), tuple(g.strides), out.data_ptr(),
-                tuple(out.strides), self._address, None, seed, call, 0, lower, upper, threads,
-            )  # fmt: skip
+        kernels.backward(
+            self._code, n, g.data_ptr(), out.data_ptr(), self._address,
+            seed, call, 0, lower, upper, thread_count(n),
+        )  # fmt: skip
         if not g.stop_gradient and paddle.is_grad_enabled():
             # Linear in g, so the gradient of the gradient is the same operation again.
             return _attach(g, out, self)

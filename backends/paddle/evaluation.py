@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from rrelu_compat import kernels
 
-_MAX = {kernels.F32: float(np.finfo(np.float32).max), kernels.F64: float(np.finfo(np.float64).max)}
 _COMPUTE = {kernels.F32: np.float32, kernels.F64: np.float64}
 
 
+@functools.lru_cache(maxsize=256)
 def leaky_relu_is_exact(code: int, slope: float) -> bool:
     """Whether ``leaky_relu`` gives ``x`` where ``x >= 0`` and else ``slope * x``, bit for bit.
 

@@ -13,6 +13,7 @@ from rrelu_compat.errors import DTypeError
 
 #: Kernel codes by Paddle dtype.
 CODES: dict[Any, int] = {getattr(paddle, name): code for name, code in kernels.DTYPES.items()}
+_SINGLE = paddle.float32
 DTYPE_OF_CODE = {code: dtype for dtype, code in CODES.items()}
 
 FLAG = "FLAGS_paddle_num_threads"
@@ -40,9 +41,12 @@ def dtype_code(x: Any) -> int:
     DTypeError
         If it is none of the four.
     """
-    code = CODES.get(x.dtype)
+    dtype = x.dtype
+    if dtype is _SINGLE:  # the most common; hashing a dtype of Paddle's costs 0.4 us
+        return kernels.F32
+    code = CODES.get(dtype)
     if code is None:
-        raise DTypeError(x.dtype)
+        raise DTypeError(dtype)
     return code
 
 

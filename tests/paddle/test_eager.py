@@ -178,6 +178,21 @@ def test_gradients_of_other_layouts(define):
     define.assert_same(x.grad, define.scaled(array, g.T, slope))
 
 
+def test_hook_takes_gradients_of_any_layout_and_dtype(define):
+    """Paddle's own node makes them contiguous; the hook does not count on it."""
+    from rrelu_compat.backends.paddle.eager import _Gradient
+
+    g = numbers(define, "float32", (3, 4))
+    hook = _Gradient(12, 2, (5, 0, 0.1, 0.9))  # no bit set: all sloped
+    slope = define.slopes((4, 3), "float32", 0.1, 0.9, 5, 0)
+    negative = np.full((4, 3), -1)
+    transposed = define.to_paddle(g).t()
+    assert not transposed.is_contiguous()
+    define.assert_same(hook(transposed), define.scaled(negative, g.T, slope))
+    wide = define.to_paddle(g.astype("float64")).t()
+    define.assert_same(hook(wide), define.scaled(negative, g.T, slope))
+
+
 def test_input_changed_after_the_forward_does_no_harm():
     x = paddle.to_tensor([-1.0, 2.0], stop_gradient=False)
     h = x * 1.0
