@@ -284,3 +284,21 @@ def test_layers_print_as_the_frameworks_own():
         assert repr(ours_torch.RReLU(*arguments)) == repr(torch.nn.RReLU(*arguments))
     for arguments in ((), (0.1, 0.3), (0.1, 0.3, "foo")):
         assert repr(ours_paddle.RReLU(*arguments)) == repr(paddle.nn.RReLU(*arguments))
+
+
+# -- recomputation
+
+
+def test_torchs_own_gradient_under_a_checkpoint_that_stops_early_is_wrong():
+    """PyTorch saves the noise before it is drawn, and the recomputation stops when it is saved."""
+    from torch.utils.checkpoint import checkpoint
+
+    def agrees(layer):
+        torch.manual_seed(0)
+        x = -torch.rand(1000).requires_grad_()
+        y = checkpoint(layer, x, use_reentrant=False)
+        y.sum().backward()
+        return torch.allclose(x.grad, (y / x).detach())
+
+    assert not agrees(torch.nn.RReLU())
+    assert agrees(ours_torch.RReLU())
