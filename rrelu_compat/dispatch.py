@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from rrelu_compat.spec import RReLUSpec
 
-BUILTIN = ("numpy", "torch", "paddle")
+BUILTIN = ("numpy", "torch", "paddle", "cupy")
 ENTRY_POINT_GROUP = "rrelu_compat.backends"
 ENVIRONMENT_VARIABLE = "RRELU_COMPAT_BACKEND"
 

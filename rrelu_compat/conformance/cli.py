@@ -53,7 +53,7 @@ def _installed() -> list[str]:
     from rrelu_compat.dispatch import BUILTIN as BACKENDS
     from rrelu_compat.dispatch import is_installed
 
-    return [name for name in BACKENDS if is_installed(name)]
+    return [name for name in BACKENDS if name in BUILTIN and is_installed(name)]
 
 
 def _run(arguments: argparse.Namespace) -> int:
