@@ -15,6 +15,7 @@ would be drawn afresh and the gradient would be wrong: that is seen by a look at
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 import weakref
@@ -319,6 +320,16 @@ def draw(generator: Any, default: Any, seed: int) -> tuple[int, int]:
     for snapshot in level.open:
         snapshot.note(generator, seed, call)
     return seed, call
+
+
+def _renew_lock() -> None:
+    # A lock that another thread held at the fork would never be released in the child.
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def install() -> None:

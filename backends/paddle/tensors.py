@@ -68,13 +68,12 @@ def check_served(x: Any) -> bool:
             f"x has type {type(x).__module__}.{type(x).__qualname__}: a paddle.Tensor is allowed"
         )
     if not x.is_dense():
-        kind = "an uninitialized" if not x._is_initialized() else "a sparse or otherwise not dense"
-        raise TypeError(f"x is {kind} Paddle tensor (dtype {x.dtype}): dense tensors are allowed")
-    if x.is_dist():
-        raise TypeError(
-            "x is a distributed Paddle tensor (paddle.distributed.shard_tensor): plain tensors are "
-            "allowed; use its local part, x._local_value()"
-        )
+        if x.is_dist():
+            raise TypeError(
+                "x is a distributed Paddle tensor (paddle.distributed.shard_tensor): plain tensors "
+                "are allowed; use its local part, x._local_value()"
+            )
+        raise TypeError(f"x is a sparse Paddle tensor (dtype {x.dtype}): dense tensors are allowed")
     place = x.place
     if place.is_cpu_place():
         return True

@@ -129,6 +129,17 @@ def test_gradient_penalty_reaches_the_weights():
         assert got.numpy()[index] == pytest.approx((high - low) / (2 * step), rel=1e-6)
 
 
+def test_jacobian_hessian_vjp_jvp():
+    x = paddle.to_tensor([-1.0, 2.0, -3.0], stop_gradient=False)
+    jacobian = paddle.autograd.jacobian(rrelu(x * x - 2, 0.5, 0.5), x)[:]
+    assert jacobian.tolist() == [[-1.0, 0, 0], [0, 4, 0], [0, 0, -6]]
+    hessian = paddle.autograd.hessian((rrelu(x, 0.5, 0.5) ** 3).sum(), x)[:]
+    assert hessian.tolist() == [[-0.75, 0, 0], [0, 12, 0], [0, 0, -2.25]]
+    for transform in (paddle.incubate.autograd.vjp, paddle.incubate.autograd.jvp):
+        y, g = transform(lambda t: rrelu(t, 0.5, 0.5), x)
+        assert (y.tolist(), g.tolist()) == ([-0.5, 2.0, -1.5], [0.5, 1.0, 0.5])
+
+
 @pytest.mark.parametrize("inplace", [True, False])
 def test_hooks_on_the_result_change_the_gradient(inplace):
     x = paddle.to_tensor([-1.0, 2.0], stop_gradient=False)
@@ -443,6 +454,13 @@ class TestErrors:
         for x in (sparse.to_sparse_coo(2), sparse.to_sparse_csr()):
             with pytest.raises(TypeError, match="sparse"):
                 rrelu(x)
+
+    def test_distributed(self):
+        mesh = paddle.distributed.ProcessMesh([0], dim_names=["x"])
+        x = paddle.distributed.shard_tensor(self.x, mesh, [paddle.distributed.Shard(0)])
+        with pytest.raises(TypeError, match="distributed"):
+            rrelu(x)
+        rrelu(x._local_value())
 
     @pytest.mark.parametrize("x", [[-1.0], -1.0, None, np.ones(2)])
     def test_not_a_tensor(self, x):
