@@ -250,6 +250,12 @@ class Calls:
         else:
             getattr(layer, text.removesuffix("()"))()
 
+    def bounds_of(self, layer: Any) -> tuple[Any, Any]:
+        """Return ``(layer.lower, layer.upper)``."""
+        name = self.name_of(layer)
+        self._note("expression", text=f"print({name}.lower, {name}.upper)")
+        return layer.lower, layer.upper
+
     def call(self, layer: Any, x: Any) -> Any:
         """Apply a layer to a tensor."""
         step = Step(

@@ -31,10 +31,11 @@ Each entry is a requirement of the specification that PyTorch's or Paddle's own 
 the CPU, with the id of the check that found it and the smallest program that shows it. The programs
 were printed by the suite; paste and run them. This page is written by
 `python -m rrelu_compat.conformance.differences docs/differences.md`, from runs of the suite on
-{versions}; run `rrelu-compat conformance torch-native paddle-native` to see the same failures counted.
+{versions}. `rrelu-compat conformance torch-native paddle-native` counts the same
+failures.
 
-rrelu_compat's own backends meet every requirement here.
-
+rrelu_compat's own backends meet every requirement here. What they do is in [semantics](semantics.md),
+every check in [the list of checks](conformance-checks.md).
 """
 
 
@@ -94,7 +95,7 @@ def _entries(subject: str, results: list[Result]) -> list[str]:
         lines += [f"**{_NAMES[subject]}**{f' ({where})' if where else ''}: {reason}.", ""]
         lines += [f"> {one.message.partition(' | ')[2]}", ""]
         if one.snippet:
-            lines += ["```python", one.snippet, "```", ""]
+            lines += ["```py", one.snippet, "```", ""]
     return lines
 
 

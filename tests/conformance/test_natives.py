@@ -147,3 +147,23 @@ def test_the_page_of_differences_is_that_of_this_run(found):
     for subject in (TORCH, PADDLE):
         for reason in load_subject(subject).expected_failures.values():
             assert reason in text
+
+
+def test_the_programs_on_the_page_show_what_it_says(capsys):
+    """Each runs, or raises the error that is quoted above it."""
+    text = (Path(__file__).parents[2] / "docs" / "differences.md").read_text(encoding="utf-8")
+    programs = re.findall(r"^> ([^\n]*)\n\n```py\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(programs) > 40
+    for message, program in programs:
+        raised = ""
+        try:
+            exec(compile(program, "program", "exec"), {})
+        except Exception as error:
+            raised = type(error).__name__
+        promised = message.partition(":")[0]
+        if promised.endswith("Error") and " " not in promised:
+            assert raised == promised, program
+        elif " raised " in message:
+            assert f" raised {raised}," in message, program
+        elif "the message " not in message and "is expected" not in message:
+            assert raised == "", program

@@ -373,3 +373,27 @@ class TestNumbers:
         assert product(1 / 3, x).dtype == np.float16
         assert product(0.1, np.array([-1.0], np.float32))[0] == -np.float32(0.1)
         assert branch(np.array([2.0, -2.0]), 0.25).tolist() == [2.0, -0.5]
+
+
+class TestPages:
+    def test_the_list_of_checks_is_that_of_the_suite(self):
+        from pathlib import Path
+
+        from rrelu_compat.conformance.catalogue import page
+
+        file = Path(__file__).parents[2] / "docs" / "conformance-checks.md"
+        command = "python -m rrelu_compat.conformance.catalogue docs/conformance-checks.md"
+        assert file.read_text(encoding="utf-8") == page(), command
+
+    def test_every_capability_and_profile_is_documented(self):
+        from pathlib import Path
+
+        from rrelu_compat.conformance.capabilities import METHODS
+
+        text = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text(encoding="utf-8")
+        for field in dataclasses.fields(Capabilities):
+            row = next((r for r in text.splitlines() if r.startswith(f"| `{field.name}` |")), "")
+            assert row, field.name
+            assert METHODS.get(field.name, "") in row
+        for profile in PROFILES.values():
+            assert f"| `{profile.name}` | {profile.max_examples} |" in text
