@@ -101,7 +101,8 @@ def _function_contexts() -> Iterator[Any]:
         if code.co_argcount or code.co_flags & 4:  # 4: *args
             name = code.co_name
             first = code.co_varnames[0]
-            if name in ("forward", "backward") or first == "ctx":
+            # Not the forwards of modules: looking at a frame's locals keeps them alive until it returns.
+            if first == "ctx" or (name in ("forward", "backward") and first != "self"):
                 value = frame.f_locals.get(first)
                 if isinstance(value, _FunctionContext):
                     yield value

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch._subclasses.fake_tensor import is_fake
 from torch.autograd import forward_ad
-from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from rrelu_compat.backends.torch import compiled, cuda, eager, evaluation, graphs
@@ -111,7 +110,7 @@ def _apply_special(x: Any, spec: RReLUSpec, training: bool, generator: Any) -> A
         outside = RReLUSpec(spec.lower, spec.upper)
         return graphs.finish(x, apply(resolved, outside, training, generator), spec.inplace)
     # linearize traces a jvp with make_fx: its map must keep the slopes it was made with.
-    if get_proxy_mode() is not None and forward_ad._current_level < 0:
+    if _modes() and forward_ad._current_level < 0 and _is_traced():
         return graphs.export(x, lower, upper, training, spec.inplace, generator)
     y: Tensor
     if _functorch_active() or forward_ad._current_level >= 0:
@@ -124,6 +123,14 @@ def _apply_special(x: Any, spec: RReLUSpec, training: bool, generator: Any) -> A
         key = _key(x, generator) if training else key_tensor(0, 0)
         y, _ = calls.forward(x, key, lower, upper)
     return graphs.finish(x, y, spec.inplace)
+
+
+def _is_traced() -> bool:
+    from torch.fx.experimental.proxy_tensor import (
+        get_proxy_mode,
+    )  # as slow to import as half of torch
+
+    return get_proxy_mode() is not None
 
 
 def _check_type(x: object) -> None:

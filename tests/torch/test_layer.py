@@ -278,6 +278,12 @@ def run_python(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
 
 
+def test_importing_us_does_not_import_the_compiler():
+    """It would double the time that ``import torch`` takes."""
+    code = "import sys, rrelu_compat.torch; raise SystemExit('torch._dynamo' in sys.modules)"
+    assert run_python(code).returncode == 0
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_paddles_torch_proxy_gets_a_clear_error(when):
     pytest.importorskip("paddle")
