@@ -295,7 +295,7 @@ def test_torchs_own_gradient_under_a_checkpoint_that_stops_early_is_wrong():
 
     def agrees(layer):
         torch.manual_seed(0)
-        x = -torch.rand(1000).requires_grad_()
+        x = (-torch.rand(1000)).requires_grad_()
         y = checkpoint(layer, x, use_reentrant=False)
         y.sum().backward()
         return torch.allclose(x.grad, (y / x).detach())
