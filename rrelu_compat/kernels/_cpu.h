@@ -67,12 +67,16 @@ typedef void rr_kernel(const rr_params *p, size_t n, const void *in, void *out, 
 #define RR_SPILL 128
 typedef void rr_words_fn(const rr_params *p, size_t blocks, uint32_t *words, uint64_t block);
 
+/* The words of n elements of any indices. */
+typedef void rr_words_at_fn(const rr_params *p, size_t n, const uint64_t *index, uint32_t *words);
+
 typedef struct {
     const char *name;
     int (*usable)(void);
     /* A thread costs tens of microseconds to start and join; fewer elements than this are not worth one. */
     size_t per_thread;
     rr_words_fn *words;
+    rr_words_at_fn *words_at;
     rr_kernel *kernel[RR_DTYPES][RR_OPS][RR_SOURCES];
 } rr_path;
 
@@ -90,6 +94,11 @@ void rr_contiguous(const rr_path *path, const rr_params *p, int op, int dtype, s
 /* Contiguous work is split at multiples of this: whole bytes of bits, and whole vectors. */
 #define RR_GROUP 64
 
+/* Words of n consecutive indices; the first stands at the returned address, within the buffer given, which
+ * has room for n + 4 + RR_SPILL. */
+const uint32_t *rr_consecutive_words(const rr_path *path, const rr_params *p, size_t n, uint64_t index,
+                                     uint32_t *buffer);
+
 #define RR_MAX_DIMS 64
 
 /* One call of any form. in may be NULL: then out receives the slopes themselves. */
@@ -104,11 +113,11 @@ typedef struct {
     size_t n;
     int dims; /* -1: contiguous, with no shape or strides */
     size_t shape[RR_MAX_DIMS];
-    int64_t in_strides[RR_MAX_DIMS], out_strides[RR_MAX_DIMS]; /* in elements */
-    int64_t index_strides[RR_MAX_DIMS];
+    /* in elements; negative ones as in two's complement, because indices wrap at 2**64 */
+    uint64_t in_strides[RR_MAX_DIMS], out_strides[RR_MAX_DIMS], index_strides[RR_MAX_DIMS];
     /* filled in on the way */
     int c_order;          /* indices count up with positions */
-    int fast, whole_rows; /* tiles: see _cpu_strided.c */
+    int fast, whole_rows; /* tiles: see _cpu_tiled.c */
     size_t tile_rows, tile_columns, row_tiles, column_tiles, tiles;
 } rr_job;
 

@@ -14,6 +14,16 @@ static void words(const rr_params *p, size_t blocks, uint32_t *out, uint64_t blo
     }
 }
 
+static void words_at(const rr_params *p, size_t n, const uint64_t *index, uint32_t *out)
+{
+    rr_block held = {{0, 0, 0, 0}};
+    size_t k;
+    for (k = 0; k < n; k++) {
+        if (!k || index[k] >> 2 != index[k - 1] >> 2) held = rr_words(p->seed, p->call, index[k] >> 2);
+        out[k] = held.word[index[k] & 3];
+    }
+}
+
 /* Eight bytes of 0 or 1 to eight bits, and back. The constants take byte i of a little-endian word. */
 static uint8_t pack8(const uint8_t *pass)
 {
@@ -120,4 +130,4 @@ RR_FN void walk(const rr_params *p, size_t n, const void *in, void *out, uint8_t
 #define KERNEL_TARGET
 #include "_cpu_table.h"
 
-const rr_path rr_path_c = {"c", usable, 1 << 15, words, RR_TABLES};
+const rr_path rr_path_c = {"c", usable, 1 << 15, words, words_at, RR_TABLES};

@@ -37,28 +37,28 @@ void rr_run_init(rr_run *r, const rr_params *p, uint32_t high)
 
 #define CHUNK 1024 /* words that pass through memory at a time; 4 KiB stay in the first cache */
 
-/* Words of `blocks` blocks, whatever the counter does on the way. */
-static void words_of_blocks(const rr_path *path, const rr_params *p, size_t blocks, uint32_t *words,
-                            uint64_t block)
+const uint32_t *rr_consecutive_words(const rr_path *path, const rr_params *p, size_t n, uint64_t index,
+                                     uint32_t *buffer)
 {
-    const uint64_t room = 0x100000000ull - (uint32_t)block;
+    const size_t head = index & 3, blocks = (head + n + 3) / 4;
+    const uint64_t block = index >> 2, room = 0x100000000ull - (uint32_t)block;
     size_t b;
     if (room >= blocks) {
-        path->words(p, blocks, words, block);
-        return;
+        path->words(p, blocks, buffer, block);
+        return buffer + head;
     }
-    for (b = 0; b < blocks; b++) {
+    for (b = 0; b < blocks; b++) { /* the high counter word changes on the way */
         const rr_block w = rr_words(p->seed, p->call, block + b);
-        memcpy(words + 4 * b, w.word, sizeof w.word);
+        memcpy(buffer + 4 * b, w.word, sizeof w.word);
     }
+    return buffer + head;
 }
 
 /* Through memory: for a start inside a block, and where the high counter word changes. */
 static RR_NOINLINE void by_words(const rr_path *path, const rr_params *p, rr_kernel *kernel, size_t n,
                                  const char *in, char *out, uint8_t *bits, uint64_t index, size_t size)
 {
-    uint32_t words[CHUNK + 4 + RR_SPILL];
-    const unsigned head = (unsigned)(index & 3);
+    uint32_t buffer[CHUNK + 4 + RR_SPILL];
     size_t k;
     for (k = 0; k < n; k += CHUNK) {
         const size_t m = n - k < CHUNK ? n - k : CHUNK;
@@ -68,8 +68,8 @@ static RR_NOINLINE void by_words(const rr_path *path, const rr_params *p, rr_ker
             RR_PREFETCH(in + k * size + i, 0);
             RR_PREFETCH(out + k * size + i, 1);
         }
-        words_of_blocks(path, p, (head + m + 3) / 4, words, ((index + k) >> 2));
-        kernel(p, m, in + k * size, out + k * size, bits ? bits + k / 8 : NULL, 0, words + head);
+        kernel(p, m, in + k * size, out + k * size, bits ? bits + k / 8 : NULL, 0,
+               rr_consecutive_words(path, p, m, index + k, buffer));
     }
 }
 

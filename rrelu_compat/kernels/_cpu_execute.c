@@ -13,11 +13,11 @@
 
 static void natural_strides(rr_job *job)
 {
-    int64_t stride = 1;
+    uint64_t stride = 1;
     int d;
     for (d = job->dims; d-- > 0;) {
         job->index_strides[d] = stride;
-        stride *= (int64_t)job->shape[d];
+        stride *= job->shape[d];
     }
 }
 
@@ -29,9 +29,9 @@ static void coalesce(rr_job *job)
         const size_t n = job->shape[d];
         const int p = kept - 1;
         if (n == 1) continue;
-        if (kept && job->in_strides[p] == job->in_strides[d] * (int64_t)n &&
-            job->out_strides[p] == job->out_strides[d] * (int64_t)n &&
-            job->index_strides[p] == job->index_strides[d] * (int64_t)n) {
+        if (kept && job->in_strides[p] == job->in_strides[d] * n &&
+            job->out_strides[p] == job->out_strides[d] * n &&
+            job->index_strides[p] == job->index_strides[d] * n) {
             job->shape[p] *= n;
         } else {
             job->shape[kept++] = n;
@@ -50,11 +50,11 @@ static void coalesce(rr_job *job)
 
 static int is_c_order(const rr_job *job)
 {
-    int64_t stride = 1;
+    uint64_t stride = 1;
     int d;
     for (d = job->dims; d-- > 0;) {
         if (job->index_strides[d] != stride) return 0;
-        stride *= (int64_t)job->shape[d];
+        stride *= job->shape[d];
     }
     return 1;
 }

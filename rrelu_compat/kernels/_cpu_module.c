@@ -117,7 +117,7 @@ static int get_shape(PyObject *value, rr_job *job)
     return 0;
 }
 
-static int get_strides(PyObject *value, const char *name, const rr_job *job, int64_t *out)
+static int get_strides(PyObject *value, const char *name, const rr_job *job, uint64_t *out)
 {
     Py_ssize_t i;
     if (!PyTuple_Check(value) || PyTuple_Size(value) != job->dims) {
@@ -125,18 +125,21 @@ static int get_strides(PyObject *value, const char *name, const rr_job *job, int
                      "%s=%R: a tuple of ints, as many as shape has (%d), is allowed", name, value, job->dims);
         return -1;
     }
-    for (i = 0; i < job->dims; i++)
-        if (get_i64(PyTuple_GetItem(value, i), name, &out[i]) < 0) return -1;
+    for (i = 0; i < job->dims; i++) {
+        int64_t stride;
+        if (get_i64(PyTuple_GetItem(value, i), name, &stride) < 0) return -1;
+        out[i] = (uint64_t)stride;
+    }
     return 0;
 }
 
-static void c_strides(const rr_job *job, int64_t *out)
+static void c_strides(const rr_job *job, uint64_t *out)
 {
-    int64_t stride = 1;
+    uint64_t stride = 1;
     int i;
     for (i = job->dims; i-- > 0;) {
         out[i] = stride;
-        stride *= (int64_t)job->shape[i];
+        stride *= job->shape[i];
     }
 }
 

@@ -18,7 +18,7 @@ include=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["include"]
     "$copy"/rrelu_compat/kernels/_cpu*.c -pthread -o "$copy/rrelu_compat/kernels/_cpu.abi3.so"
 
 # Python itself leaks at exit; and its allocator would hide reads beyond small objects.
-export ASAN_OPTIONS=detect_leaks=0:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
+export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
 export PYTHONMALLOC=malloc PYTHONPATH="$copy"
 LD_PRELOAD="$("$cc" -print-file-name=libasan.so) $("$cc" -print-file-name=libubsan.so)"
 export LD_PRELOAD
@@ -31,5 +31,6 @@ from rrelu_compat.kernels import _cpu
 assert _cpu.__file__.startswith(sys.argv[1]), _cpu.__file__
 assert hasattr(ctypes.CDLL(_cpu.__file__), "__asan_init"), "built without the sanitizer"
 CHECK
-"$python" -m pytest -q -p no:cacheprovider -k "not numpy" tests/kernels "$@"
+# -s: reports end the process, and pytest would keep what it captured
+"$python" -m pytest -q -s -p no:cacheprovider -k "not numpy" tests/kernels "$@"
 echo "sanitizers: clean"
