@@ -523,6 +523,40 @@ def test_two_threads_recompute_at_once():
         assert alone[seed][1] == together[seed][1] == 20
 
 
+@pytest.mark.parametrize("recomputing", [True, False])
+def test_static_programs_of_several_threads_while_one_recomputes(monkeypatch, recomputing):
+    """An operation of a static program can't tell then for which thread it draws."""
+    monkeypatch.setattr(ours, "seen", True)
+    monkeypatch.setattr(ours, "_frame_in_executor", lambda frame: True)
+    done, errors = threading.Event(), []
+
+    def operation():
+        try:
+            with ours.in_thread_of_the_executor():
+                pass
+        except RecomputeError as error:
+            errors.append(str(error))
+        done.set()
+
+    monkeypatch.setattr(ours, "_all_levels", dict(ours._all_levels))
+    ours._all_levels.clear()
+    level = ours._Levels([ours._Level()])
+    ours._all_levels[threading.get_ident()] = level
+    snapshot = ours._Snapshot(None, None)
+    if recomputing:
+        level[0].open.add(snapshot)
+    waiting = threading.Event()
+    other = threading.Thread(target=waiting.wait, args=(60,))
+    other.start()
+    threading.Thread(target=operation).start()
+    assert done.wait(60)
+    waiting.set()
+    other.join()
+    assert len(errors) == recomputing
+    if recomputing:
+        assert "several threads run static programs" in errors[0]
+
+
 @both_variants
 def test_the_place_for_the_users_pair_stays_free(reentrant):
     log, state = [], [10]

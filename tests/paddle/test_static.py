@@ -294,13 +294,16 @@ def test_training_steps(full_graph):
 def test_bounds_that_hash_alike_are_told_apart():
     assert hash(-1.0) == hash(-2.0)
     (x,) = inputs(count=1)
-    for m in (-1.0, -2.0):
 
-        def function(x, m=m):
-            return rrelu(x, m, m)
+    def one(x):
+        return rrelu(x, -1.0, -1.0)
 
-        y = paddle.jit.to_static(function)(x)
-        assert bits(y) == bits(rrelu(x, m, m))
+    def two(x):
+        return rrelu(x, -2.0, -2.0)
+
+    for function in (one, two):
+        static = paddle.jit.to_static(function, full_graph=True)
+        assert bits(static(x)) == bits(function(x))
 
 
 def test_in_place_warns_and_works_out_of_place():
@@ -409,6 +412,39 @@ class TestProgram:
                 (y,) = executor.run(main, feed={"x": self.array}, fetch_list=fetch)
                 assert np.array_equal(y, expected)
 
+    @pytest.mark.parametrize("kind", ["cond", "while"])
+    def test_blocks_wait_for_the_draws_before_them(self, kind):
+        """The first input takes long to make, and what is in the block does not depend on it."""
+
+        def program(x):
+            slow = paddle.full([400, 400], 2.0**-9)
+            for _ in range(30):
+                slow = paddle.matmul(slow, slow) + 2.0**-9
+            first = act(x - slow.mean() * 2.0**-9)
+            if kind == "cond":
+                inner = paddle.static.nn.cond(paddle.mean(x) > -100, lambda: act(x - 1), lambda: x)
+            else:
+                _, inner = paddle.static.nn.while_loop(
+                    lambda k, y: k < 1,
+                    lambda k, y: [k + 1, act(y - 1)],
+                    [paddle.full([1], 0, "int64"), x * 1.0],
+                )
+            return [inner, first]
+
+        x = np.where(self.array >= 0, self.array, self.array - 1)
+        expected = rrelu_compat.slopes(x.shape, 0.1, 0.9, seed=3, call=1)  # the second call
+        with static_mode():
+            main, startup = paddle.static.Program(), paddle.static.Program()
+            with paddle.static.program_guard(main, startup):
+                data = paddle.static.data("x", [None, 4], "float32")
+                fetch = program(data)
+            executor = paddle.static.Executor()
+            for _ in range(3):
+                rrelu_compat.manual_seed(3)
+                inner, _ = executor.run(main, feed={"x": x}, fetch_list=fetch)
+                h = x - 1
+                assert np.array_equal(inner, np.where(h >= 0, h, expected * h))
+
     def test_form_for_testing(self):
         layer = RReLU(0.1, 0.9)
         generator = Generator(1)
@@ -495,7 +531,8 @@ class TestProgram:
 
 @pytest.mark.parametrize("kind", ["own", "process", "framework", "default"])
 @pytest.mark.parametrize("reentrant", [True, False])
-def test_static_function_inside_a_recomputed_segment(kind, reentrant):
+@both_ways
+def test_static_function_inside_a_recomputed_segment(kind, reentrant, full_graph):
     """The numbers are drawn in threads of the executor, for the thread that recomputes."""
 
     def run(repeat):
@@ -511,7 +548,7 @@ def test_static_function_inside_a_recomputed_segment(kind, reentrant):
         def function(h):
             return rrelu(h, 0.1, 0.9, generator=generator)
 
-        static = paddle.jit.to_static(function)
+        static = paddle.jit.to_static(function, full_graph=full_graph)
         (x,) = inputs(count=1)
         x.stop_gradient = False
 
@@ -530,7 +567,7 @@ def test_static_function_inside_a_recomputed_segment(kind, reentrant):
 
 @pytest.mark.parametrize("reentrant", [True, False])
 def test_static_function_inside_a_segment_without_kept_state_is_refused(reentrant, capfd):
-    static = paddle.jit.to_static(straight)
+    static = paddle.jit.to_static(straight, full_graph=True)
     (x,) = inputs(count=1)
     x.stop_gradient = False
     loss = recompute(
