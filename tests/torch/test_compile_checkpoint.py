@@ -1,0 +1,118 @@
+"""Compiled functions and checkpoints in one another, and compiled autograd: gradients as in eager."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+import rrelu_compat
+from rrelu_compat import Generator
+from rrelu_compat.torch import RReLU
+
+BACKENDS = ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
+
+
+@pytest.fixture(autouse=True)
+def _fresh_dynamo():
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+def assert_same(definition, a, b):
+    assert all(definition.same_bits(u, v) for u, v in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("source", ["own", "process", "framework"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_checkpoint_inside_a_compiled_function(definition, backend, source):
+    layer = RReLU(0.1, 0.6, generator=Generator(1) if source == "own" else None)
+    linear = nn.Linear(6, 6)
+
+    def segment(x):
+        return layer(linear(layer(linear(x))))
+
+    def plain(x):
+        return segment(segment(x))
+
+    def checkpointed(x):
+        x = checkpoint(segment, x, use_reentrant=False)
+        return checkpoint(segment, x, use_reentrant=False)
+
+    def reset():
+        torch.manual_seed(3)
+        if source == "own":
+            layer.generator.reposition(1)
+        if source == "process":
+            rrelu_compat.manual_seed(1)
+
+    def run(function):
+        reset()
+        inputs = [torch.randn(4, 6, requires_grad=True) for _ in range(3)]
+        reset()
+        losses = [function(x).pow(2).sum() for x in inputs]
+        for k in (2, 0, 1):
+            losses[k].backward()
+        return [x.grad for x in inputs]
+
+    compiled = torch.compile(checkpointed, backend=backend, fullgraph=True)
+    assert_same(definition, run(plain), run(compiled))
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+@pytest.mark.parametrize("source", ["own", "process", "framework"])
+def test_compiled_function_inside_an_eager_checkpoint(definition, source, reentrant):
+    layer = RReLU(0.1, 0.6, generator=Generator(1) if source == "own" else None)
+    linear = nn.Linear(6, 6)
+
+    def segment(x):
+        return layer(linear(layer(linear(x))))
+
+    compiled = torch.compile(segment, backend="aot_eager")
+
+    def run(function):
+        x = torch.linspace(-1, 1, 24).view(4, 6).clone().requires_grad_()
+        torch.manual_seed(3)
+        if source == "own":
+            layer.generator.reposition(1)
+        if source == "process":
+            rrelu_compat.manual_seed(1)
+        function(x).pow(2).sum().backward()
+        return [x.grad]
+
+    def repeated(x):
+        for _ in range(2):
+            x = checkpoint(compiled, x, use_reentrant=reentrant)
+        return x
+
+    assert_same(definition, run(lambda x: segment(segment(x))), run(repeated))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Dynamo does not know how to trace")
+@pytest.mark.parametrize("source", ["own", "framework"])
+def test_compiled_autograd(definition, source):
+    layer = RReLU(0.1, 0.6, generator=Generator(1) if source == "own" else None)
+    linear = nn.Linear(6, 6)
+
+    def segment(x):
+        return layer(linear(layer(linear(x))))
+
+    def run(function, context):
+        x = torch.linspace(-1, 1, 24).view(4, 6).clone().requires_grad_()
+        torch.manual_seed(3)
+        if source == "own":
+            layer.generator.reposition(1)
+        loss = function(x).pow(2).sum()
+        with context:
+            loss.backward()
+        return [x.grad]
+
+    plain = run(segment, contextlib.nullcontext())
+    for compiled in (segment, torch.compile(segment, backend="aot_eager")):
+        enabled = torch._dynamo.compiled_autograd._enable(torch.compile(backend="aot_eager"))
+        assert_same(definition, plain, run(compiled, enabled))
