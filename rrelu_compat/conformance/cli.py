@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +68,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _checked(arguments: argparse.Namespace, profile: Profile) -> int:
+    # Else Hypothesis leaves a folder of its own in the working directory.
+    scratch = Path(tempfile.gettempdir()) / "rrelu-compat-hypothesis"
+    os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(scratch))
     from rrelu_compat.conformance.results import succeeded, summarise
     from rrelu_compat.conformance.runner import run, select
     from rrelu_compat.conformance.subject import load_subject

@@ -98,6 +98,11 @@ class TestCommand:
         assert command("stranger_rrelu.subject:ListSubject", "--dtype", "float32") == 2
         assert "does not offer float32; it offers float64" in capsys.readouterr().err
 
+    def test_nothing_is_left_in_the_working_directory(self, tmp_path):
+        done = python("-m", "rrelu_compat", "conformance", "numpy", *FEW, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert list(tmp_path.iterdir()) == []
+
     def test_no_check_is_1(self, capsys):
         assert command("numpy", "--check", "no.such-check") == 1
         assert "no check was selected" in capsys.readouterr().out
