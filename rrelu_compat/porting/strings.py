@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import libcst as cst
 from rrelu_compat.porting import contexts
 from rrelu_compat.porting.names import MODULE, lookup
 from rrelu_compat.porting.plan import BY_HAND, REWRITTEN, UNCHANGED, Plan
+from rrelu_compat.porting.resolve import subscript_key
 from rrelu_compat.porting.text import Edit, Position
 from rrelu_compat.porting.tree import dotted, literal, positional
 
@@ -44,6 +46,7 @@ _LOCATING = {
     "resolve_name",
 }
 _TARGET_KEYS = {"_target_", "class_path"}
+_FRAMEWORK_PATH = re.compile(r"(?<![\w.])(?:torch|paddle|rrelu_compat|nn|F)(?:\.|::)\w")
 _NAMING = {"add_module", "add_sublayer", "register_module"}
 _UNKNOWN = (
     "a name in a string: what looks it up can't be known here. If it is looked up in a framework's "
@@ -145,7 +148,8 @@ class Strings:
             return Plan(
                 place, name, "string", UNCHANGED, "an attribute of the program's own object"
             )
-        if isinstance(node, cst.Subscript) and self._own_table(node.value):
+        own = isinstance(node, cst.Subscript) and self._own_table(node.value)
+        if own and isinstance(node, cst.Subscript) and not _names_framework(subscript_key(node)):
             return Plan(place, name, "string", UNCHANGED, "a key of the program's own table")
         return None
 
@@ -297,6 +301,10 @@ class Strings:
                 return "text for people"
         if self._in_literal(whole):
             return "a type"
+        if _names_framework(literal(node)):
+            return (
+                ""  # the path of the class changes, so a key or a comparison does change something
+            )
         if isinstance(above, cst.MatchValue) or contexts.compared(tree, whole):
             return "only compared with other strings"
         if isinstance(above, cst.DictElement) and above.key is whole and self._has_api(above.value):
@@ -333,3 +341,8 @@ class Strings:
             and self.resolver.meaning(one).api is not None
             for one in self.tree.nodes
         )
+
+
+def _names_framework(value: str | None) -> bool:
+    """Whether a string holds a dotted path into a framework."""
+    return value is not None and _FRAMEWORK_PATH.search(value) is not None

@@ -10,7 +10,6 @@ from libcst.metadata import (
     ExpressionContext,
     ExpressionContextProvider,
     MetadataWrapper,
-    ParentNodeProvider,
     PositionProvider,
     Scope,
     ScopeProvider,
@@ -27,13 +26,23 @@ Span = tuple[Position, Position]
 
 
 class _Collector(cst.CSTVisitor):
+    """Lists the nodes in the order of the source, and their parents."""
+
     def __init__(self) -> None:
         super().__init__()
         self.nodes: list[cst.CSTNode] = []
+        self.parents: dict[cst.CSTNode, cst.CSTNode] = {}
+        self._above: list[cst.CSTNode] = []
 
     def on_visit(self, node: cst.CSTNode) -> bool:
         self.nodes.append(node)
+        if self._above:
+            self.parents[node] = self._above[-1]
+        self._above.append(node)
         return not isinstance(node, cst.BaseParenthesizableWhitespace)
+
+    def on_leave(self, original_node: cst.CSTNode) -> None:
+        self._above.pop()
 
 
 class Tree:
@@ -49,17 +58,18 @@ class Tree:
 
     def __init__(self, source: str) -> None:
         self.text = Text(source)
-        wrapper = MetadataWrapper(cst.parse_module(source))
+        # A tree that was just parsed has no node twice, so it need not be copied.
+        wrapper = MetadataWrapper(cst.parse_module(source), unsafe_skip_copy=True)
         self.module = wrapper.module
         if self.module.code != source:  # LibCST 1.9 loses a form feed before a statement
             raise ValueError("LibCST does not reproduce it (a form feed before a statement?)")
-        self._parents = wrapper.resolve(ParentNodeProvider)
         self._positions = wrapper.resolve(PositionProvider)
         self._scopes = wrapper.resolve(ScopeProvider)
         self._contexts = wrapper.resolve(ExpressionContextProvider)
         collector = _Collector()
         self.module.visit(collector)
         self.nodes = collector.nodes
+        self._parents = collector.parents
         # libcst records no assignment for the names that a match statement binds.
         self.captures = {name for node in self.nodes for name in _captured(node)}
         self.imports = [

@@ -107,3 +107,22 @@ def _by_ast(source: str) -> Iterator[tuple[int, str]]:
 
 def _unescaped(text: str) -> str:
     return text.replace("\\n", "\n")
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "reason"),
+    [
+        ("import torch\ntorch.ops.aten.rrelu_with_noise(x, n)", "paddle", "gives the noise back"),
+        ("import torch\ntorch.rrelu(x, generator=g)", "paddle", "rrelu_compat.Generator"),
+        ("import paddle\npaddle._C_ops.rrelu(x, 0.1, 0.2, True)", "torch", "is_test"),
+        ("import torch.nn.functional as F\nF.rrelu(*a)", "paddle", "default is training=False"),
+        ("import paddle.nn.functional as F\nF.rrelu(*a)", "torch", "default is training=True"),
+        ("import torch.nn as nn\nclass A(nn.RReLU): ...", "neutral", "subclass the drop-in"),
+        ("x = 'rrelu'", "paddle", "what looks it up can't be known"),
+        ("eval('rrelu(x)')", "paddle", "program text"),
+    ],
+)
+def test_reasons(source: str, target: str, reason: str, ported: Any) -> None:
+    report = ported(source, target)
+    assert report.after == source
+    assert [reason in use.why for use in report.uses if use.status == "by hand"] == [True]

@@ -34,7 +34,7 @@ def found(source: str) -> list[tuple[int, int, str, bool]]:
         ('x = """\n\n  rrelu"""', [(3, 2, "rrelu", True)]),
         ("é = 'ü'; F.rrelu(ö)", [(1, 11, "rrelu", False)]),
         ("x = (1,\n     F.\\\n  rrelu)", [(3, 2, "rrelu", False)]),
-        ("def rrelu(rrelu, *, RReLU): ...", [(1, 4, "rrelu", False), (1, 10, "rrelu", False), (1, 20, "RReLU", False)]),
+        ("def rrelu(*, RReLU): ...", [(1, 4, "rrelu", False), (1, 13, "RReLU", False)]),
     ],
 )  # fmt: skip
 def test_scan(source: str, expected: list[tuple[int, int, str, bool]]) -> None:
