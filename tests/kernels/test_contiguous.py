@@ -23,6 +23,8 @@ BOUNDS = [
     (-0.0, 0.0),
     (1.0, 1.0 + 2.0**-40),  # one float32, two float64
     (1.0, 1.0 + 2.0**-23),
+    # rounded one by one to float32: lower + width lies beyond upper
+    (1.0 + 0.6 * 2.0**-23, 1.0 + 2.4 * 2.0**-23),
     (0.0, 1e-45),
     (1e-40, 3e-40),
     (-3e38, 3e37),
