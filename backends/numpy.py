@@ -130,11 +130,15 @@ def _addressable(x: Array) -> bool:
     return x.dtype.isnative and all(stride % x.itemsize == 0 for stride in x.strides)
 
 
-def _draw(spec: RReLUSpec, code: int, training: bool, generator: Any) -> tuple[Any, ...]:
+# No kernel splits less; asking for the number of threads costs some microseconds.
+_SMALL = 1 << 15
+
+
+def _draw(spec: RReLUSpec, code: int, n: int, training: bool, generator: Any) -> tuple[Any, ...]:
     """Return the kernels' arguments from `seed` on; takes a number in training."""
     lower, upper = spec.slope_range(training, code != kernels.F64)
     seed, call = seed_and_call(generator) if training else (0, 0)
-    return seed, call, 0, lower, upper, kernels.thread_count()
+    return seed, call, 0, lower, upper, 1 if n < _SMALL else kernels.thread_count()
 
 
 def _forward(
@@ -144,7 +148,7 @@ def _forward(
     check_generator(generator)
     check_training(training)
     native = x.dtype if x.dtype.isnative else x.dtype.newbyteorder("=")
-    draw = _draw(spec, _code(native), training, generator)
+    draw = _draw(spec, _code(native), x.size, training, generator)
     # A memory map's result lives in memory; other subclasses (units, matrices) keep their type.
     y = x if spec.inplace else np.empty_like(x, subok=not isinstance(x, np.memmap))
     source, target = x.view(np.ndarray), y.view(np.ndarray)

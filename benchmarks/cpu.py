@@ -5,7 +5,8 @@ Usage: python benchmarks/cpu.py [--quick] [--framework torch|paddle|numpy] [--ou
 Every cell times all its candidates in turn, round after round, so that a machine whose speed drifts slows
 all alike; it reports the median over the rounds, and the quartiles. Memory is what the allocator leaves as
 it is by default: page faults of fresh memory are part of the large sizes, for all candidates.
-Writes ``cpu.json``, ``cpu.txt`` and ``cpu.png`` into FOLDER (default: docs/assets).
+Writes ``cpu.json``, ``cpu.txt`` and ``cpu.png`` into FOLDER (default: docs/assets, and then the table into
+docs/performance.md too).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import sys
 import time
 
 SIZES = [2**10, 2**14, 2**18, 2**20, 2**24]
+PAGE = pathlib.Path(__file__).parents[1] / "docs" / "performance.md"
 OPERATIONS = ["forward", "forward+backward"]
 MODES = ["train", "eval"]
 ROUNDS = 15
@@ -322,6 +324,61 @@ def report(result):
     return "\n".join(lines) + "\n"
 
 
+#: What is promised: our time divided by another's, float32, one thread, at most.
+BUDGETS = [
+    ("torch", "train", "forward", 2**20, "native", 1 / 10),
+    ("paddle", "train", "forward", 2**20, "native", 1 / 4),
+    ("torch", "train", "forward+backward", 2**20, "native", 1 / 6),
+    ("torch", "train", "forward+backward", 2**20, "leaky_relu", 2.8),
+    ("paddle", "train", "forward+backward", 2**20, "native", 1 / 2.3),
+    ("paddle", "train", "forward+backward", 2**20, "leaky_relu", 1.8),
+    ("torch", "train", "forward", 2**24, "leaky_relu", 1.3),
+    ("paddle", "train", "forward", 2**24, "leaky_relu", 1.3),
+    ("torch", "train", "forward", 2**10, "native", 1.5),
+    ("paddle", "train", "forward", 2**10, "native", 1.5),
+    ("torch", "train", "forward+backward", 2**10, "native", 2.0),
+    ("paddle", "train", "forward+backward", 2**10, "native", 2.5),
+    *(
+        (framework, "eval", "forward", size, "leaky_relu", 1.1 if size >= 2**18 else 3.0)
+        for framework in ("torch", "paddle")
+        for size in SIZES
+    ),
+]
+
+
+def budgets(result):
+    """Return the table of budgets: what was promised, what was measured."""
+    lines = [
+        "| work, float32, one thread | against | our time divided by its: at most | measured | |",
+        "|---|---|---|---|---|",
+    ]
+    for framework, mode, operation, size, other, limit in BUDGETS:
+        for cell in result["cells"]:
+            key = (cell["framework"], cell["mode"], cell["operation"], cell["size"])
+            alike = (cell["dtype"], cell["threads"]) == ("float32", 1)
+            if not alike or key != (framework, mode, operation, size):
+                continue
+            times = cell["candidates"]
+            ratio = times["ours"]["ns_per_element"] / times[other]["ns_per_element"]
+            work = f"{framework}, {mode}, {operation}, 2**{size.bit_length() - 1}"
+            verdict = "met" if ratio <= limit else "**missed**"
+            lines.append(f"| {work} | {other} | {limit:.3g} | {ratio:.3g} | {verdict} |")
+    return "\n".join(lines) + "\n"
+
+
+def update_page(result):
+    """Put the tables into docs/performance.md, between their marks."""
+    text = PAGE.read_text()
+    for mark, table in (
+        ("cpu table", f"```text\n{report(result)}```\n"),
+        ("cpu budgets", budgets(result)),
+    ):
+        before, rest = text.split(f"<!-- {mark} -->\n", 1)
+        _, after = rest.split("<!-- end -->", 1)
+        text = f"{before}<!-- {mark} -->\n{table}<!-- end -->{after}"
+    PAGE.write_text(text)
+
+
 def plot(result, path):
     """Draw ns per element over size, a panel for each framework and operation."""
     import matplotlib as mpl
@@ -387,7 +444,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two small sizes, three rounds")
     parser.add_argument("--framework", action="append", choices=tuple(CANDIDATES))
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("docs/assets"))
+    parser.add_argument("--out", type=pathlib.Path, default=PAGE.parent / "assets")
     arguments = parser.parse_args()
     arguments.sizes = SIZES[:2] if arguments.quick else SIZES
     arguments.rounds = 3 if arguments.quick else ROUNDS
@@ -417,6 +474,8 @@ def main():
     (arguments.out / "cpu.json").write_text(json.dumps(result, indent=1) + "\n")
     (arguments.out / "cpu.txt").write_text(report(result))
     plot(result, arguments.out / "cpu.png")
+    if arguments.out == PAGE.parent / "assets":
+        update_page(result)
     print(report(result))
 
 
