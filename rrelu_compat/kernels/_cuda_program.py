@@ -43,8 +43,9 @@ def source(dtype: int, rank: int = 0) -> str:
             f"#define RR_AXIS_PARAMS {', '.join(parameters)}",
             f"#define RR_AXES {', '.join(axes)}",
         ]
-    # The one header first: the other then needs no include path.
-    return "\n".join([*lines, _header("rrelu.h"), _header("rrelu_cuda.h")])
+    # In this order no header has to include another, so no include path is needed.
+    headers = ("rrelu.h", "rrelu_cuda.h", "rrelu_cuda_kernels.h")
+    return "\n".join([*lines, *map(_header, headers)])
 
 
 @functools.cache

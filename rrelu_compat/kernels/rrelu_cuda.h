@@ -1,8 +1,7 @@
 /* The CUDA kernels: C++ for a device compiler (NVRTC), around the arithmetic of rrelu.h.
  *
- * Whoever compiles this defines RR_DTYPE (a dtype code) first, and RR_RANK, RR_AXIS_PARAMS and
- * RR_AXES for the kernels of any layout: see _cuda_program.py. Tests define RR_KERNEL and the thread
- * indices too, and compile the same text for the host.
+ * The kernels that a launch names are in rrelu_cuda_kernels.h. Tests define RR_KERNEL and the thread
+ * indices, and compile the same text for the host.
  *
  * A thread makes one Philox block, four elements, and half a byte of bits. Two neighbours put their
  * halves together, so that each byte is written once, by one thread, whatever the others do.
@@ -371,68 +370,5 @@ RR_FN void rr_slopes(R *out, rr_u64 n, rr_u64 start, const rr_draw<R> &draw, con
         rr_advance(axes, p);
     }
 }
-
-/* ---- entry points ---- */
-
-typedef rr_type<RR_DTYPE>::stored rr_stored;
-typedef rr_type<RR_DTYPE>::real rr_real;
-
-#define RR_PARAMS                                                                                          \
-    const rr_stored *x, rr_stored *y, rr_u8 *bits, rr_u64 n, rr_u64 start, const rr_u64 *key, rr_u64 seed, \
-        rr_u64 call, rr_real lower, rr_real width, rr_real upper, rr_u64 random
-#define RR_DRAW rr_make_draw<rr_real>(key, seed, call, lower, width, upper, random)
-
-#ifndef RR_RANK
-
-RR_KERNEL rrelu_forward(RR_PARAMS)
-{
-    rr_linear<RR_DTYPE, false, false>(x, y, bits, n, start, RR_DRAW);
-}
-RR_KERNEL rrelu_forward_vector(RR_PARAMS)
-{
-    rr_linear<RR_DTYPE, false, true>(x, y, bits, n, start, RR_DRAW);
-}
-RR_KERNEL rrelu_backward(RR_PARAMS)
-{
-    rr_linear<RR_DTYPE, true, false>(x, y, bits, n, start, RR_DRAW);
-}
-RR_KERNEL rrelu_backward_vector(RR_PARAMS)
-{
-    rr_linear<RR_DTYPE, true, true>(x, y, bits, n, start, RR_DRAW);
-}
-
-#else
-
-RR_KERNEL rrelu_forward_strided(RR_PARAMS, RR_AXIS_PARAMS)
-{
-    const rr_axis axes[RR_RANK] = {RR_AXES};
-    rr_strided<RR_DTYPE, false, RR_RANK>(x, y, bits, n, start, RR_DRAW, axes);
-}
-RR_KERNEL rrelu_backward_strided(RR_PARAMS, RR_AXIS_PARAMS)
-{
-    const rr_axis axes[RR_RANK] = {RR_AXES};
-    rr_strided<RR_DTYPE, true, RR_RANK>(x, y, bits, n, start, RR_DRAW, axes);
-}
-#if RR_RANK > 1
-RR_KERNEL rrelu_forward_tiled(RR_PARAMS, RR_AXIS_PARAMS)
-{
-    const rr_axis axes[RR_RANK] = {RR_AXES};
-    rr_tiled<RR_DTYPE, false, RR_RANK>(x, y, bits, n, start, RR_DRAW, axes);
-}
-RR_KERNEL rrelu_backward_tiled(RR_PARAMS, RR_AXIS_PARAMS)
-{
-    const rr_axis axes[RR_RANK] = {RR_AXES};
-    rr_tiled<RR_DTYPE, true, RR_RANK>(x, y, bits, n, start, RR_DRAW, axes);
-}
-#endif
-#if RR_DTYPE == 2 || RR_DTYPE == 3 /* the compute dtypes; an enumerator is no number to the preprocessor */
-RR_KERNEL rrelu_slopes(RR_PARAMS, RR_AXIS_PARAMS)
-{
-    const rr_axis axes[RR_RANK] = {RR_AXES};
-    rr_slopes<rr_real, RR_RANK>(y, n, start, RR_DRAW, axes);
-}
-#endif
-
-#endif
 
 #endif
