@@ -379,6 +379,16 @@ def update_page(result):
     PAGE.write_text(text)
 
 
+# The same colour in every panel: not every framework has every candidate.
+COLORS = {
+    "native": "tab:blue",
+    "native, compiled": "tab:orange",
+    "ours": "tab:green",
+    "leaky_relu": "tab:red",
+    "copy": "tab:purple",
+}
+
+
 def plot(result, path):
     """Draw ns per element over size, a panel for each framework and operation."""
     import matplotlib as mpl
@@ -399,7 +409,7 @@ def plot(result, path):
                 if (c["framework"], c["operation"], c["mode"], c["dtype"], c["threads"])
                 == (framework, operation, "train", "float32", 1)
             ]  # fmt: skip
-            for name in ("native", "native, compiled", "ours", "leaky_relu", "copy"):
+            for name, color in COLORS.items():
                 points = [
                     (c["size"], c["candidates"][name]) for c in cells if name in c["candidates"]
                 ]
@@ -407,14 +417,15 @@ def plot(result, path):
                     axis.loglog(
                         [size for size, _ in points],
                         [point["ns_per_element"] for _, point in points],
-                        marker="o", label=name,
+                        marker="o", label=name, color=color,
                     )  # fmt: skip
             axis.set(
-                title=f"{framework}, {operation}, training, float32, one thread",
+                title=f"{framework}, {operation}",
                 xlabel="elements", ylabel="ns per element",
             )  # fmt: skip
             axis.grid(alpha=0.3)
-    axes[0][0].legend(fontsize="small")
+    handles, names = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=len(names))
     figure.savefig(path, dpi=110)
 
 
