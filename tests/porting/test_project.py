@@ -161,6 +161,10 @@ def test_imports_of_a_package_file_stay(tmp_path: Path) -> None:
     ("before", "after"),
     [
         (
+            b"import torch\nx = 1  # b\rc = 2\ny = torch.rrelu(x)\r\n",
+            b"from rrelu_compat.paddle import rrelu\nx = 1  # b\rc = 2\ny = rrelu(x, training=False)\r\n",
+        ),
+        (
             b"# -*- coding: latin-1 -*-\r\nimport torch.nn.functional as F\r\n\tx = '\xe9'\r\n".replace(
                 b"\t", b""
             )
@@ -189,7 +193,13 @@ def test_imports_of_a_package_file_stay(tmp_path: Path) -> None:
             b"x = 1\n\x0c\nfrom rrelu_compat.paddle import RReLU\n",
         ),
     ],
-    ids=["latin-1 and Windows line ends", "byte order mark, no last line end", "tabs", "form feed"],
+    ids=[
+        "a stray carriage return",
+        "latin-1 and Windows line ends",
+        "byte order mark, no last line end",
+        "tabs",
+        "form feed",
+    ],
 )
 def test_bytes(tmp_path: Path, before: bytes, after: bytes) -> None:
     file = tmp_path / "program.py"
@@ -206,6 +216,7 @@ def test_what_cannot_be_parsed_is_left_alone(tmp_path: Path) -> None:
         {
             "old.py": "print 'rrelu'\n",
             "broken.py": "y = F.rrelu(\n",
+            "mac.py": "import torch\ry = torch.rrelu(x)\r",
             "unrelated.py": "print 'nothing to see'\n",
             "null.py": "rrelu = '\0'\n",
             "feed.py": "x = 1\n\x0crrelu = 3\n",
@@ -218,9 +229,10 @@ def test_what_cannot_be_parsed_is_left_alone(tmp_path: Path) -> None:
         "broken.py",
         "null.py",
         "feed.py",
+        "mac.py",
         "bytes.py",
     }
-    assert report.looked_at == 6
+    assert report.looked_at == 7
     assert not report.complete
     assert write(report) == []
 
