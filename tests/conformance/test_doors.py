@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -177,10 +178,14 @@ class TestReports:
 
 
 class TestPytest:
-    PLUGIN = ("-m", "pytest", "-q", "-p", "rrelu_compat.conformance.pytest_plugin", "--pyargs")
-
     def run(self, tmp_path: Path, *arguments: str, path: tuple[Path, ...] = ()):
-        return python(*self.PLUGIN, "rrelu_compat.conformance", *arguments, cwd=tmp_path, path=path)
+        # Where the package is installed, pytest finds the plugin by itself.
+        installed = {point.name for point in entry_points(group="pytest11")}
+        plugin = (
+            () if "rrelu_compat" in installed else ("-p", "rrelu_compat.conformance.pytest_plugin")
+        )
+        command = ("-m", "pytest", "-q", *plugin, "--pyargs", "rrelu_compat.conformance")
+        return python(*command, *arguments, cwd=tmp_path, path=path)
 
     def test_cases_are_tests_and_not_offered_is_skipped(self, tmp_path):
         done = self.run(
