@@ -1,4 +1,4 @@
-"""Porting between Paddle and PyTorch: rewrite the source, swap the layers, prove the port."""
+"""Porting between Paddle and PyTorch: rewrite the source, report every use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load a part when it is asked for: rewriting needs LibCST, swapping and comparing do not."""
+    """Load a part when it is asked for: all parts but the report need LibCST."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
