@@ -16,6 +16,9 @@ import pytest
 import rrelu_compat
 from rrelu_compat import slopes
 
+# Modules that several tests of this folder share.
+sys.path.insert(0, str(Path(__file__).parent))
+
 NUMPY_DTYPES = {
     "float16": np.dtype(np.float16),
     "bfloat16": np.dtype(ml_dtypes.bfloat16),

@@ -1,4 +1,4 @@
-"""Eager Paddle tensors: values, gradients, in place, hooks, layouts, errors."""
+"""Eager Paddle tensors: values, gradients, hooks, layouts."""
 
 from __future__ import annotations
 
@@ -7,31 +7,20 @@ import math
 import numpy as np
 import paddle
 import pytest
+from paddle_numbers import backward, input_of, numbers
 
 import rrelu_compat
-from rrelu_compat import BoundsError, DTypeError, Generator, RReLUSpec
+from rrelu_compat import Generator, RReLUSpec
 from rrelu_compat.backends.paddle import backend
-from rrelu_compat.paddle import RReLU, rrelu, rrelu_
+from rrelu_compat.paddle import RReLU, rrelu
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
+
 FULL = ("float32", "float64")
+
 BOUNDS = [(1 / 8, 1 / 3), (-0.7, 0.4), (-2.0, -1.0), (1.5, 3.0), (0.25, 0.25), (0.0, 0.0)]
+
 SPECIAL = [0.0, -0.0, math.nan, math.inf, -math.inf, 1e-45, -1e-45, -6e-8, -1.0, 2.0, -3e4, 5e-324]
-
-
-def numbers(define, dtype, shape, seed=0):
-    rng = np.random.default_rng(seed)
-    return define.array(rng.standard_normal(shape) * 3, dtype)
-
-
-def input_of(define, array):
-    x = define.to_paddle(array)
-    x.stop_gradient = False
-    return x
-
-
-def backward(y, g):
-    paddle.autograd.backward([y], [g])
 
 
 @pytest.mark.parametrize("bounds", BOUNDS)
@@ -235,146 +224,6 @@ def test_result_changed_after_the_forward_is_no_change_of_the_input():
     assert x.grad.tolist() == [-1.5, 5.0]
 
 
-@pytest.mark.parametrize("recording", [True, False])
-def test_in_place_tells_those_who_saved_the_old_value(recording):
-    w = paddle.to_tensor([2.0], stop_gradient=False)
-    h = paddle.to_tensor([-3.0])
-    if recording:
-        h = h * paddle.to_tensor([1.0], stop_gradient=False)
-    loss = (h * w).sum()  # keeps h
-    rrelu_(h)
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        loss.backward()
-
-
-def test_in_place_twice_in_a_row():
-    x = paddle.to_tensor([-1.0, 2.0, -4.0], stop_gradient=False)
-    h = x * 1.0
-    assert rrelu_(rrelu_(h, -0.5, -0.5), 0.25, 0.25) is h
-    # -1 becomes 0.5, which then passes.
-    assert h.tolist() == [0.5, 2.0, 2.0]
-    h.sum().backward()
-    assert x.grad.tolist() == [-0.5, 1.0, -0.5]
-
-
-def test_in_place_writes_through_a_view():
-    base = paddle.to_tensor([[-1.0, 2.0, -3.0], [4.0, -5.0, 6.0]])
-    view = base[:, ::2]
-    assert not view.is_contiguous()
-    pointer = view.data_ptr()
-    assert rrelu_(view, 0.5, 0.5) is view
-    assert view.data_ptr() == pointer
-    assert base.tolist() == [[-0.5, 2.0, -1.5], [4.0, -5.0, 6.0]]
-
-
-def test_in_place_on_a_recorded_view(define):
-    x = paddle.to_tensor([[-1.0, 2.0, -3.0], [4.0, -5.0, 6.0]], stop_gradient=False)
-    view = paddle.assign(x).t()
-    rrelu_(view, 0.5, 0.5)
-    assert view.tolist() == [[-0.5, 4.0], [2.0, -2.5], [-1.5, 6.0]]
-    view.sum().backward()
-    assert x.grad.tolist() == [[0.5, 1.0, 0.5], [1.0, 0.5, 1.0]]
-
-
-def test_in_place_refuses_a_leaf_before_anything_happens():
-    x = paddle.to_tensor([-1.0, 2.0], stop_gradient=False)
-    generator, default = Generator(1), paddle.base.core.default_cpu_generator()
-    following = paddle.seed(3).random()
-    paddle.seed(3)
-    with pytest.raises(ValueError, match="leaf that requires a gradient"):
-        rrelu_(x, generator=generator)
-    assert x.tolist() == [-1.0, 2.0]
-    assert x.inplace_version == 0
-    assert generator.call == 0
-    assert default.random() == following
-    with paddle.no_grad():
-        assert rrelu_(x, 0.5, 0.5) is x
-    assert x.tolist() == [-0.5, 2.0]
-
-
-@pytest.mark.parametrize(
-    ("shape", "stride"),
-    [
-        ([3, 2], [0, 1]),
-        ([3, 3], [1, 1]),
-        ([2, 3], [3, 2]),  # interleaved, yet apart: 0 2 4 and 3 5 7
-        ([2, 3], [4, 2]),  # 0 2 4 and 4 6 8
-        ([1, 3], [0, 2]),
-        ([2, 3], [1, 2]),
-    ],
-)
-def test_in_place_refuses_what_overlaps_itself(shape, stride):
-    x = paddle.as_strided(paddle.arange(-8, 8, dtype="float32"), shape, stride)
-    elements = {
-        sum(i * s for i, s in zip(index, stride, strict=True)) for index in np.ndindex(*shape)
-    }
-    overlaps = len(elements) < math.prod(shape)
-    if overlaps:
-        with pytest.raises(ValueError, match="overlaps itself"):
-            rrelu_(x)
-    else:
-        rrelu_(x)
-    rrelu(x)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_every_training_call_draws_one_number(training):
-    def drawn(call):
-        paddle.seed(77)
-        call()
-        return paddle.base.core.default_cpu_generator().random()
-
-    paddle.seed(77)
-    numbers = [paddle.base.core.default_cpu_generator().random() for _ in range(2)]
-    x = paddle.randn([5])
-    own, framework = Generator(1), paddle.base.core.Generator()
-    calls = [
-        lambda: rrelu(x, training=training),
-        lambda: rrelu(x, training=training, generator=own),
-        lambda: rrelu(x, training=training, generator=framework),
-        lambda: rrelu(x, training=training, generator=paddle.base.core.default_cpu_generator()),
-        lambda: rrelu(x.clone(), training=training, inplace=True),
-        lambda: rrelu(x[:0], training=training),
-        lambda: rrelu(paddle.to_tensor([-1.0], stop_gradient=False), training=training),
-    ]
-    for call in calls:
-        assert drawn(call) == numbers[training]
-        rrelu_compat.manual_seed(3)
-        assert drawn(call) == numbers[training]
-        rrelu_compat.manual_seed(None)
-
-
-def test_order_of_the_seed_sources(define):
-    array = np.full((50,), -1.0)
-    x = define.to_paddle(array)
-
-    def expected(seed, call):
-        return -define.slopes((50,), "float64", 1 / 8, 1 / 3, seed, call)
-
-    paddle.seed(5)
-    seed = paddle.base.core.default_cpu_generator().random()
-    paddle.seed(5)
-    define.assert_same(rrelu(x), expected(seed, 0))  # 3: the default generator
-    paddle.seed(5)
-    define.assert_same(rrelu(x, generator=paddle.Generator()), expected(seed, 0))
-    rrelu_compat.manual_seed(8)
-    define.assert_same(rrelu(x), expected(8, 0))  # 2: the process-wide stream
-    define.assert_same(rrelu(x), expected(8, 1))
-    define.assert_same(rrelu(x, generator=Generator(2, 7)), expected(2, 7))  # 1: an own one
-    framework = paddle.base.core.Generator()
-    framework.manual_seed(31)
-    seed = framework.random()
-    framework.manual_seed(31)
-    define.assert_same(rrelu(x, generator=framework), expected(seed, 0))
-    define.assert_same(rrelu(x), expected(8, 2))
-
-
-def test_evaluation_takes_no_call():
-    generator = Generator(4)
-    rrelu(paddle.randn([3]), training=False, generator=generator)
-    assert generator.call == 0
-
-
 def test_one_bit_per_element_is_kept():
     from rrelu_compat.backends.paddle import eager
 
@@ -405,93 +254,6 @@ def test_graph_does_not_keep_the_input_alive():
     del y
 
 
-class TestErrors:
-    x = paddle.to_tensor([-1.0, 2.0])
-
-    @pytest.mark.parametrize("dtype", ["int32", "int64", "bool", "complex64", "uint8"])
-    @pytest.mark.parametrize("training", [True, False])
-    def test_dtypes(self, dtype, training):
-        x = paddle.ones([2]).astype(dtype)
-        with pytest.raises(DTypeError, match=f"{dtype}: allowed are float16, bfloat16, float32"):
-            rrelu(x, training=training)
-
-    @pytest.mark.parametrize(
-        ("bounds", "error"),
-        [
-            ((0.5, 0.1), BoundsError),
-            ((math.nan, 0.1), BoundsError),
-            ((0.1, math.inf), BoundsError),
-            ((-1e308, 1e308), BoundsError),
-            ((True, 2.0), TypeError),
-            (("0.1", 0.2), TypeError),
-            ((paddle.to_tensor(0.1), 0.2), TypeError),
-            (([0.1], 0.2), TypeError),
-        ],
-    )
-    @pytest.mark.parametrize("training", [True, False])
-    def test_bounds(self, bounds, error, training):
-        with pytest.raises(error, match=r"lower|upper"):
-            rrelu(self.x, *bounds, training)
-        with pytest.raises(error, match=r"lower|upper"):
-            RReLU(*bounds)
-
-    @pytest.mark.parametrize("training", [True, False])
-    def test_bounds_that_overflow_in_float32(self, training):
-        for dtype in ("float16", "bfloat16", "float32"):
-            with pytest.raises(BoundsError, match="float32"):
-                rrelu(self.x.astype(dtype), 0.0, 1e200, training)
-        rrelu(self.x.astype("float64"), 0.0, 1e200, training)
-
-    @pytest.mark.parametrize("bounds", [(0, 1), (np.float32(0.1), np.float64(0.2)), (-1, 7.5)])
-    def test_bounds_that_paddle_refuses_and_we_take(self, bounds):
-        with pytest.raises((TypeError, ValueError)):
-            paddle.nn.functional.rrelu(self.x, *bounds)
-        rrelu(self.x, *bounds)
-        RReLU(*bounds)(self.x)
-
-    def test_sparse(self):
-        sparse = paddle.to_tensor([[-1.0, 0.0], [0.0, 2.0]])
-        for x in (sparse.to_sparse_coo(2), sparse.to_sparse_csr()):
-            with pytest.raises(TypeError, match="sparse"):
-                rrelu(x)
-
-    def test_distributed(self):
-        mesh = paddle.distributed.ProcessMesh([0], dim_names=["x"])
-        x = paddle.distributed.shard_tensor(self.x, mesh, [paddle.distributed.Shard(0)])
-        with pytest.raises(TypeError, match="distributed"):
-            rrelu(x)
-        rrelu(x._local_value())
-
-    @pytest.mark.parametrize("x", [[-1.0], -1.0, None, np.ones(2)])
-    def test_not_a_tensor(self, x):
-        with pytest.raises(TypeError, match=r"a paddle\.Tensor is allowed"):
-            rrelu(x)
-
-    def test_generators_of_others(self):
-        for generator in (np.random.default_rng(0), 7, np.random):
-            for training in (True, False):
-                with pytest.raises(TypeError, match="generator="):
-                    rrelu(self.x, training=training, generator=generator)
-            with pytest.raises(TypeError, match="generator="):
-                RReLU(generator=generator)
-
-    def test_training(self):
-        for value in ("train", None, 1, 0.5, np.bool_(True)):
-            with pytest.raises(TypeError, match="training="):
-                rrelu(self.x, 0.1, 0.2, value)
-
-
-def test_fifth_positional_is_name_or_inplace():
-    x = paddle.to_tensor([-1.0, 2.0])
-    assert rrelu(x, 0.5, 0.5, True, "label") is not x
-    assert rrelu(x, 0.5, 0.5, True, False) is not x
-    assert rrelu(x, 0.5, 0.5, True, True) is x
-    assert rrelu(paddle.to_tensor([-1.0]), training=False).item() == pytest.approx(-11 / 48)
-    for arguments in ((True, True), ("a", "b"), (1.5, None)):
-        with pytest.raises(TypeError, match=r"name=|inplace="):
-            rrelu(x, 0.5, 0.5, True, arguments[0], inplace=arguments[1])
-
-
 def test_amp_changes_nothing_on_the_cpu(define):
     array = numbers(define, "float32", (6,))
     plain = rrelu(define.to_paddle(array), generator=Generator(1))
@@ -518,54 +280,3 @@ def test_spec_and_neutral_functions_reach_the_same_operation():
     assert backend.is_tensor(x)
     assert not backend.is_tensor(x.numpy())
     assert backend.info()["version"] == paddle.__version__
-
-
-def test_threads_of_one_process_get_different_slopes():
-    import threading
-
-    generator, results = Generator(6), []
-    x = paddle.full([64], -1.0)
-
-    def work():
-        results.extend(tuple(rrelu(x, generator=generator).tolist()) for _ in range(50))
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert generator.call == 200
-    assert len(set(results)) == 200
-
-
-def test_thread_count_follows_the_flag_then_the_environment(monkeypatch):
-    from rrelu_compat.backends.paddle.tensors import thread_count
-
-    large = 1 << 22
-    monkeypatch.setenv("FLAGS_paddle_num_threads", "3")
-    assert thread_count(large) == 3
-    assert thread_count(100) == 1
-    before = paddle.get_flags("FLAGS_paddle_num_threads")
-    try:
-        paddle.set_flags({"FLAGS_paddle_num_threads": 7})
-        assert thread_count(large) == 7
-    finally:
-        paddle.set_flags(before)
-    monkeypatch.delenv("FLAGS_paddle_num_threads")
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert thread_count(large) == 2
-
-
-def test_large_tensors_on_several_threads_give_the_same_bits(define, monkeypatch):
-    array = numbers(define, "float32", (1 << 17,))
-    results = []
-    for count in ("1", "3"):
-        monkeypatch.setenv("FLAGS_paddle_num_threads", count)
-        x = input_of(define, array)
-        y = rrelu(x, generator=Generator(2))
-        y.sum().backward()
-        results.append((y.numpy(), x.grad.numpy()))
-    slope = define.slopes(array.shape, "float32", 1 / 8, 1 / 3, 2, 0)
-    for y, g in results:
-        define.assert_same(y, define.scaled(array, array, slope))
-        define.assert_same(g, define.scaled(array, np.ones_like(array), slope))

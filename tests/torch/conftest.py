@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,9 +12,14 @@ import torch
 
 import rrelu_compat
 from rrelu_compat import slopes
+from rrelu_compat.backends.torch import recompute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+# Modules that several tests of this folder share.
+sys.path.insert(0, str(Path(__file__).parent))
+from torch_recomputation import SOURCES, Source
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -74,3 +82,16 @@ def _clean_state() -> Iterator[None]:
     yield
     rrelu_compat.manual_seed(None)
     torch.set_default_device(None)
+
+
+@pytest.fixture(params=SOURCES)
+def source(request: pytest.FixtureRequest) -> Source:
+    return Source(request.param)
+
+
+@pytest.fixture
+def nothing_stays_remembered() -> Iterator[None]:
+    yield
+    if recompute.remembered():  # an exception that a test caught may keep its frames in a cycle
+        gc.collect()
+    assert recompute.remembered() == 0

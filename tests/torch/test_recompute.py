@@ -4,86 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import gc
 import itertools
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 from torch.utils import checkpoint as torch_checkpoint
 from torch.utils.checkpoint import checkpoint, checkpoint_sequential
+from torch_recomputation import Source, assert_equal, network, result
 
 import rrelu_compat
-from rrelu_compat import Generator, RecomputeError
-from rrelu_compat.backends.torch import recompute
-from rrelu_compat.torch import RReLU
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-SOURCES = ("process", "own", "torch", "framework")
-
-
-class Source:
-    """One of the places slopes come from, which `reset` puts back to its start."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.generator: Any = {"own": Generator(9), "torch": torch.Generator()}.get(name)
-
-    def reset(self) -> None:
-        torch.manual_seed(3)
-        rrelu_compat.manual_seed(None)
-        if self.name == "own":
-            self.generator.reposition(9)
-        elif self.name == "torch":
-            self.generator.manual_seed(4)
-        elif self.name == "process":
-            rrelu_compat.manual_seed(5)
-
-    def layer(self, inplace: bool = False) -> RReLU:
-        return RReLU(0.05, 0.6, inplace, generator=self.generator)
-
-
-@pytest.fixture(params=SOURCES)
-def source(request: pytest.FixtureRequest) -> Source:
-    return Source(request.param)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays_remembered():
-    yield
-    if recompute.remembered():  # an exception that a test caught may keep its frames in a cycle
-        gc.collect()
-    assert recompute.remembered() == 0
-
-
-def network(source: Source, inplace: bool = False) -> nn.Sequential:
-    torch.manual_seed(1)
-    layer = source.layer(inplace)  # one layer, used twice in each segment
-    return nn.Sequential(
-        nn.Linear(6, 6), layer, nn.Dropout(0.3), nn.Linear(6, 6), layer, nn.Linear(6, 6)
-    )
-
-
-def result(
-    source: Source, model: nn.Module, run: Callable[[torch.Tensor], torch.Tensor]
-) -> list[torch.Tensor]:
-    """Output and gradients of one step."""
-    torch.manual_seed(2)
-    x = torch.randn(4, 6, requires_grad=True)
-    model.zero_grad()
-    source.reset()
-    y = run(x)
-    (y**2).sum().backward()
-    return [y.detach(), x.grad, *(p.grad.clone() for p in model.parameters())]
-
-
-def assert_equal(a: list[torch.Tensor], b: list[torch.Tensor]) -> None:
-    assert len(a) == len(b)
-    assert all(torch.equal(u, v) for u, v in zip(a, b, strict=True))
+pytestmark = pytest.mark.usefixtures("nothing_stays_remembered")
 
 
 @pytest.mark.parametrize("inplace", [False, True])
@@ -378,109 +312,3 @@ def test_a_custom_function_that_recomputes(source):
         return [x.grad, z.grad]
 
     assert_equal(step(lambda x: layer(x * 2)), step(Recomputing.apply))
-
-
-# What cannot be right raises.
-
-
-@pytest.mark.parametrize("reentrant", [False, True])
-def test_preserve_rng_state_false_raises(source, reentrant):
-    model = network(source)
-    source.reset()
-    x = torch.randn(4, 6, requires_grad=True)
-    y = checkpoint(model, x, use_reentrant=reentrant, preserve_rng_state=False)
-    with pytest.raises(RecomputeError, match="preserve_rng_state"):
-        y.sum().backward()
-
-
-def test_a_repetition_with_calls_of_the_same_region_in_another_order_raises(source):
-    """Both numbers are known to the region, but each layer is given the other's: the node notices."""
-    first, second = source.layer(), source.layer()
-    states = []
-
-    def segment(x):
-        states.append(torch.get_rng_state())
-        if len(states) == 2:  # the repetition: set PyTorch's generator to where the second call was
-            torch.set_rng_state(after_first)
-        x = first(x * 2)
-        if len(states) == 2:
-            torch.set_rng_state(states[0])
-        return second(x * 3)
-
-    source.reset()
-    torch.empty(1, dtype=torch.int64).random_()
-    after_first = torch.get_rng_state()
-    source.reset()
-    x = -torch.ones(8).requires_grad_()
-    y = checkpoint(segment, x, use_reentrant=False)
-    with pytest.raises(RecomputeError, match="would be wrong"):
-        y.sum().backward()
-
-
-@pytest.mark.parametrize("reentrant", [False, True])
-def test_reseeding_inside_a_region_is_ambiguous_and_raises(reentrant):
-    layer = RReLU(0.1, 0.9, generator=Generator(1))
-
-    def segment(x):
-        torch.manual_seed(0)
-        x = layer(x * 2)
-        torch.manual_seed(0)
-        return layer(x * 2)
-
-    x = -torch.ones(8).requires_grad_()
-    y = checkpoint(segment, x, use_reentrant=reentrant)
-    with pytest.raises(RecomputeError, match="same number"):
-        y.sum().backward()
-
-
-def test_a_new_training_forward_inside_a_backward_raises(source):
-    layer = source.layer()
-    x = torch.randn(4, requires_grad=True)
-    y = x * 1
-    y.register_hook(lambda g: layer(g))
-    with pytest.raises(RecomputeError, match="new training forward"):
-        y.sum().backward()
-    layer.eval()
-    y = x * 1
-    y.register_hook(lambda g: layer(g))
-    y.sum().backward()
-
-
-# What is remembered.
-
-
-@pytest.mark.parametrize("reentrant", [False, True])
-def test_nothing_is_remembered_after_many_steps(source, reentrant):
-    model = network(source)
-    source.reset()
-    for _ in range(50):
-        x = torch.randn(4, 6, requires_grad=True)
-        y = checkpoint(model, x, use_reentrant=reentrant)
-        assert recompute.remembered() == 2
-        y.sum().backward()
-        del y
-    assert recompute.remembered() == 0
-
-
-def test_calls_that_nothing_can_repeat_are_not_remembered(source):
-    model = network(source)
-    x = torch.randn(4, 6, requires_grad=True)
-    model(x)
-    with torch.no_grad():
-        model(x)
-    with torch.inference_mode():
-        model(x)
-    assert recompute.remembered() == 0
-
-
-def test_long_lived_hooks_do_not_make_the_log_grow(source):
-    layer = source.layer()
-    for _ in range(20):
-        x = torch.randn(4, requires_grad=True)
-        with torch.autograd.graph.saved_tensors_hooks(_identity, _identity):
-            layer(layer(x).detach())
-    assert recompute.remembered() == 0
-
-
-def _identity(t: torch.Tensor) -> torch.Tensor:
-    return t
