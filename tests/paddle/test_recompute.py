@@ -295,7 +295,7 @@ def test_forward_that_fails_while_recomputed_leaves_the_streams_alone(kind, reen
 
 
 def test_paddles_own_limits_are_paddles():
-    """Nested ``use_reentrant=False``, and a second backward, fail with Paddle's own layers, too."""
+    """Nested ``use_reentrant=False`` fails with Paddle's own layers, too."""
     x, w = weights((4, 6), (6, 6))
 
     def inner(h):
