@@ -76,7 +76,11 @@ def convert(command: Path, sources: dict[str, str]) -> tuple[dict[str, str], str
             text=True,
             cwd=work,
         )
-        results = {name: (outside / f"{name}.py").read_text("utf-8") for name in sources}
+        # It writes down where it wrote its helpers.
+        results = {
+            name: (outside / f"{name}.py").read_text("utf-8").replace(str(outside), ".")
+            for name in sources
+        }
         helpers = outside / HELPERS
         text = helpers.read_text("utf-8") if helpers.exists() else ""
     said = done.stdout + done.stderr

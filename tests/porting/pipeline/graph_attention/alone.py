@@ -1,6 +1,6 @@
 import sys
 
-sys.path.append("/tmp/tmpk7yfo85l/out")
+sys.path.append(".")
 import paddle
 from paddle_utils import *
 

@@ -1,6 +1,6 @@
 import sys
 
-sys.path.append("/tmp/tmpryw53x29/out")
+sys.path.append(".")
 import paddle
 from paddle_utils import *
 
