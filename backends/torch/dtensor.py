@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.distributed.tensor import DTensor, Replicate
 from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 from torch.distributed.tensor.placement_types import _StridedShard
@@ -67,25 +68,41 @@ def apply(
         The key of a training call, where a compiled graph has drawn it.
     """
     settled = _settled(x)
-    shape = tuple(settled.shape)
-    strides = [torch.Size(shape[k + 1 :]).numel() for k in range(len(shape))]
-    _, offset = compute_local_shape_and_global_offset(
-        settled.shape, settled.device_mesh, settled.placements
-    )
-    start = sum(o * s for o, s in zip(offset, strides, strict=True))
     if key is None:
-        if training:
-            seed, call, _ = take_anywhere(generator, _agreement(settled.device_mesh))
-            key = key_tensor(seed, call)
-        else:
-            key = key_tensor(0, 0)
-    y, _ = calls.forward(settled.to_local(), key, lower, upper, start, strides)
-    whole = DTensor.from_local(
-        y,
-        settled.device_mesh,
-        settled.placements,
-        run_check=False,
-        shape=settled.shape,
-        stride=settled.stride(),
+        key = _key(settled, training, generator)
+    y, _ = calls.forward(settled.to_local(), key, lower, upper, *_index(settled))
+    return graphs.finish(x, _sharded_as(settled, y), inplace)
+
+
+def multipliers(x: Any, lower: float, upper: float, generator: Any) -> Tensor:
+    """Return 1 where ``x >= 0`` and the slope elsewhere, sharded as `x`, for a training call."""
+    if any(placement.is_partial() for placement in x.placements):
+        raise TypeError(
+            "input is a DTensor of partial sums under a transform of torch.func: call redistribute() first"
+        )
+    _settled(x)
+    # Into a DTensor and out of it lead functions that transforms do not take; nothing here is differentiated.
+    with temporarily_clear_interpreter_stack(), torch.no_grad():
+        local = calls.multipliers(x.to_local(), _key(x, True, generator), lower, upper, *_index(x))
+        return _sharded_as(x, local)
+
+
+def _key(x: DTensor, training: bool, generator: Any) -> Tensor:
+    if not training:
+        return key_tensor(0, 0)
+    seed, call, _ = take_anywhere(generator, _agreement(x.device_mesh))
+    return key_tensor(seed, call)
+
+
+def _index(x: DTensor) -> tuple[int, list[int]]:
+    """Return the index of the first local element in the whole tensor, and the strides of indices."""
+    shape = tuple(x.shape)
+    strides = [torch.Size(shape[k + 1 :]).numel() for k in range(len(shape))]
+    _, offset = compute_local_shape_and_global_offset(x.shape, x.device_mesh, x.placements)
+    return sum(o * s for o, s in zip(offset, strides, strict=True)), strides
+
+
+def _sharded_as(x: DTensor, local: Tensor) -> DTensor:
+    return DTensor.from_local(
+        local, x.device_mesh, x.placements, run_check=False, shape=x.shape, stride=x.stride()
     )
-    return graphs.finish(x, whole, inplace)

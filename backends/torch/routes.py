@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _dispatch_keys = torch._C._dispatch_keys
 _functorch_active = torch._C._are_functorch_transforms_active
+_functorch = torch._C._functorch
 _modes = torch._C._len_torch_dispatch_stack
 _tracing = torch._C._get_tracing_state
 _top_hooks = torch._C._autograd._top_saved_tensors_default_hooks
@@ -114,10 +115,14 @@ def _apply_special(x: Any, spec: RReLUSpec, training: bool, generator: Any) -> A
         return graphs.export(x, lower, upper, training, spec.inplace, generator)
     y: Tensor
     if _functorch_active() or forward_ad._current_level >= 0:
-        if training:
-            many = calls.multipliers(x.detach(), _key(x, generator), lower, upper)
-        else:
+        if not training:
             many = evaluation.multipliers(x, lower)
+        elif is_dtensor(inner := _unwrapped(x)):
+            from rrelu_compat.backends.torch import dtensor
+
+            many = dtensor.multipliers(inner, lower, upper, generator)
+        else:
+            many = calls.multipliers(x.detach(), _key(x, generator), lower, upper)
         y = scaled(x, many)
     else:
         key = _key(x, generator) if training else key_tensor(0, 0)
@@ -131,6 +136,19 @@ def _is_traced() -> bool:
     )  # as slow to import as half of torch
 
     return get_proxy_mode() is not None
+
+
+def _unwrapped(x: Tensor) -> Tensor:
+    """Return the tensor in the wrappers of functorch's gradients; under vmap a DTensor is refused."""
+    batched = False
+    while _functorch.is_functorch_wrapped_tensor(x):
+        batched = batched or _functorch.is_batchedtensor(x)
+        x = _functorch.get_unwrapped(x)
+    if batched and is_dtensor(x):
+        raise TypeError(
+            "input is a DTensor under torch.vmap: RReLU in training takes it outside of vmap only"
+        )
+    return x
 
 
 def _check_type(x: object) -> None:

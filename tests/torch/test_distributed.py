@@ -51,8 +51,8 @@ def test_dtensor_on_a_mesh_of_two_by_two(tmp_path):
 
 
 def test_dtensor_seeds_checkpoints_and_compile(tmp_path):
-    assert len(run("dtensor_more", 2, tmp_path)) == 8
+    assert len(run("dtensor_more", 2, tmp_path)) == 13
 
 
 def test_data_parallel_training_equals_averaging_by_hand(tmp_path):
-    assert len(run("data_parallel", 2, tmp_path)) == 7
+    assert len(run("data_parallel", 2, tmp_path)) == 8

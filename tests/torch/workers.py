@@ -88,6 +88,43 @@ def dtensor_more(rank: int, world: int) -> dict[str, Any]:
     y = rrelu(part, 0.1, 0.6, True, generator=Generator(3))
     results["partial sums are added first"] = torch.equal(y.full_tensor(), reference)
 
+    g = torch.linspace(-1, 1, 24).view(6, 4)
+    whole, pullback = torch.func.vjp(lambda x: rrelu(x, 0.1, 0.6, True, generator=Generator(3)), x)
+    for dim in range(2):
+        y, pull = torch.func.vjp(
+            lambda x: rrelu(x, 0.1, 0.6, True, generator=Generator(3)),
+            distribute_tensor(x, mesh, [Shard(dim)]),
+        )
+        (part,) = pull(distribute_tensor(g, mesh, [Shard(dim)]))
+        results[f"torch.func.vjp, dimension {dim}"] = torch.equal(y.full_tensor(), whole) and (
+            torch.equal(part.full_tensor(), pullback(g)[0])
+        )
+    refused = {
+        "under torch.vmap": lambda: torch.vmap(layer, randomness="same")(
+            distribute_tensor(x, mesh, [Shard(0)])
+        ),
+        "partial sums under a transform": lambda: torch.func.vjp(
+            layer, DTensor.from_local(x, mesh, [Partial()])
+        ),
+    }
+    layer = RReLU(0.1, 0.6, generator=Generator(3))
+    for message, call in refused.items():
+        try:
+            call()
+            results[f"{message} raises"] = False
+        except TypeError as error:
+            results[f"{message} raises"] = message in str(error)
+
+    evaluated = torch.compile(RReLU(0.1, 0.6).eval(), backend="aot_eager", fullgraph=True)
+    leaf = distribute_tensor(x, mesh, [Shard(1)]).requires_grad_()
+    y = evaluated(leaf)
+    y.backward(distribute_tensor(g, mesh, [Shard(1)]))
+    whole = x.clone().requires_grad_()
+    rrelu(whole, 0.1, 0.6).backward(g)
+    results["compiled evaluation"] = torch.equal(y.full_tensor(), rrelu(x, 0.1, 0.6)) and (
+        torch.equal(leaf.grad.full_tensor(), whole.grad)
+    )
+
     rrelu_compat.manual_seed(None)
     layer = RReLU(0.1, 0.6)
     for use_reentrant in (True, False):
@@ -210,6 +247,14 @@ def data_parallel(rank: int, world: int) -> dict[str, Any]:
         model, forward = sharded(segments)
         got = trained(model, forward, rank, lambda p: p.full_tensor())
         results[f"FSDP2 checkpoint {segments}"] = same(got, expected)
+    from torch.distributed.fsdp import MixedPrecisionPolicy
+
+    model = fully_shard(network(), mp_policy=MixedPrecisionPolicy(param_dtype=torch.bfloat16))
+    got = trained(model, model, rank, lambda p: p.full_tensor())
+    results["FSDP2 in bfloat16"] = all(
+        p.dtype is torch.float32 and torch.allclose(p, q, atol=5e-3)
+        for p, q in zip(got, expected, strict=True)
+    )
     return results
 
 
