@@ -132,10 +132,26 @@ def _scale(x: Any, code: int, multipliers: Any) -> Any:
     return x * multipliers
 
 
-def _train(x: Any, code: int, lower: float, upper: float, generator: Any) -> Any:
-    # 0 in training and 1 once a clone of the program is switched to its test form: Python operations
-    # have no attribute that the switch could set, but dropout has. With p=1 it draws nothing.
+def _test_flag() -> Any:
+    """Return a value that is 0, and 1 once a clone of the program is switched to its test form.
+
+    Python operations have no attribute that the switch could set, but dropout has; with ``p=1`` it draws
+    nothing. The switch does not reach into branches and loops, so it stands before the outermost of them.
+    """
+    block = paddle.pir.get_current_insertion_point().block()
+    inner, outermost = block, None
+    while (before := block.parent_op) is not None and before.name() != "builtin.module":
+        outermost, block = before, before.get_parent_block()
+    if outermost is not None:
+        paddle.pir.set_insertion_point(outermost)
     flag = paddle.nn.functional.dropout(paddle.full([1], 1.0, "float32"), 1.0)
+    if outermost is not None:
+        paddle.pir.set_insertion_point_to_block_end(inner)
+    return flag
+
+
+def _train(x: Any, code: int, lower: float, upper: float, generator: Any) -> Any:
+    flag = _test_flag()
     key = _fixed(_draw(_previous_draw(x), flag, _token(generator)))
     made = _multipliers(x, key, flag, lower.hex(), upper.hex())
     return _scale(x, code, _fixed(made))

@@ -176,6 +176,51 @@ class TestProgram:
         assert not np.array_equal(*trained)
         assert generator.call == 2
 
+    @pytest.mark.parametrize("kind", ["cond", "while", "cond in while"])
+    def test_form_for_testing_reaches_into_blocks(self, kind):
+        """Paddle's switch does not: its own RReLU and dropout stay random there."""
+        layer = RReLU(0.1, 0.9)
+
+        def program(x):
+            cond = paddle.static.nn.cond
+            if kind == "cond":
+                return cond(paddle.mean(x) > -100, lambda: layer(layer(x) - 1), lambda: x)
+            _, y = paddle.static.nn.while_loop(
+                lambda k, y: k < 2,
+                lambda k, y: [
+                    k + 1,
+                    layer(y - 1)
+                    if kind == "while"
+                    else cond(paddle.mean(y) > -100, lambda: layer(y - 1), lambda: y),
+                ],
+                [paddle.full([1], 0, "int64"), x * 1.0],
+            )
+            return y
+
+        def expected(x):
+            def half(h):
+                return np.where(h >= 0, h, np.float32(0.5) * h)
+
+            return half(half(x) - 1) if kind == "cond" else half(half(x - 1) - 1)
+
+        with static_mode():
+            main, _, (y,) = self.build(program, gradient=False)
+            test = main.clone()
+            test.set_is_test_attr()
+            executor = paddle.static.Executor()
+            block = [
+                op for op in test.global_block().ops if op.name() in ("pd_op.if", "pd_op.while")
+            ]
+            result = block[-1].result(block[-1].num_results() - 1)
+            feed = {"x": self.array}
+            rrelu_compat.manual_seed(1)
+            (tested,) = executor.run(test, feed=feed, fetch_list=[result])
+            assert rrelu_compat.generator.process_generator().call == 0
+            trained = [executor.run(main, feed=feed, fetch_list=[y])[0] for _ in range(2)]
+            assert rrelu_compat.generator.process_generator().call == 4
+        assert np.array_equal(tested, expected(self.array))
+        assert not np.array_equal(*trained)
+
     def test_second_gradient(self):
         slopes = []
 
