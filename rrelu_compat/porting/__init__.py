@@ -1,4 +1,4 @@
-"""Porting between Paddle and PyTorch: rewrite the source, report every use."""
+"""Porting between Paddle and PyTorch: rewrite the source, swap the layers, prove the port."""
 
 from __future__ import annotations
 
@@ -6,11 +6,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rrelu_compat.porting.models.compare import compare
+    from rrelu_compat.porting.models.result import Comparison, Divergence, Row
+    from rrelu_compat.porting.models.swap import swap
+    from rrelu_compat.porting.models.weights import copy_weights
     from rrelu_compat.porting.report import FileReport, Report, Use
     from rrelu_compat.porting.rewrite import port_source
     from rrelu_compat.porting.run import diff, port_paths, write
 
 _HOME = {
+    "Comparison": "models.result",
+    "Divergence": "models.result",
+    "Row": "models.result",
+    "compare": "models.compare",
+    "copy_weights": "models.weights",
+    "swap": "models.swap",
     "FileReport": "report",
     "Report": "report",
     "Use": "report",
@@ -22,7 +32,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load a part when it is asked for: all parts but the report need LibCST."""
+    """Load a part when it is asked for: rewriting needs LibCST, live models their frameworks."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
@@ -36,4 +46,18 @@ def __getattr__(name: str) -> Any:
     return getattr(module, name)
 
 
-__all__ = ["FileReport", "Report", "Use", "diff", "port_paths", "port_source", "write"]
+__all__ = [
+    "Comparison",
+    "Divergence",
+    "FileReport",
+    "Report",
+    "Row",
+    "Use",
+    "compare",
+    "copy_weights",
+    "diff",
+    "port_paths",
+    "port_source",
+    "swap",
+    "write",
+]

@@ -1,0 +1,139 @@
+"""Why two models part where they do: what can be read off the layers at that place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rrelu_compat.layers import RReLULayer
+from rrelu_compat.porting.models.alignment import is_random
+from rrelu_compat.porting.models.kinds import kind_of, other_way
+from rrelu_compat.porting.models.settings import settings_that_differ
+from rrelu_compat.spec import RReLUSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rrelu_compat.porting.models.alignment import Models, Pair
+    from rrelu_compat.porting.models.recording import Key, Recording
+
+
+def weights_that_differ(models: Models) -> dict[str, str]:
+    """Say, by path, how the parameters and statistics of paired layers differ before the run."""
+    found = {}
+    for path, pair in models.pairs.items():
+        kind = kind_of(pair.torch)
+        if kind is None or kind is not kind_of(pair.paddle):
+            continue
+        ours = {**models.torch.parameters(pair.torch), **models.torch.buffers(pair.torch)}
+        theirs = {**models.paddle.parameters(pair.paddle), **models.paddle.buffers(pair.paddle)}
+        for name, other in kind.tensors:
+            if (name in ours) != (other in theirs):
+                found[path] = f"only one of the models has a {name} there"
+            elif name in ours:
+                one, two = models.torch.to_numpy(ours[name]), models.paddle.to_numpy(theirs[other])
+                expected = other_way(kind, name, pair.paddle, one, two.shape)
+                if expected is None or not np.array_equal(expected, two, equal_nan=True):
+                    turned = one.shape == two.shape and np.array_equal(one, two, equal_nan=True)
+                    found.setdefault(
+                        path,
+                        f"its {name} was copied as it is, but Paddle keeps it transposed"
+                        if turned
+                        else f"its {name} differs from the start: rrelu_compat.porting.copy_weights",
+                    )
+    return found
+
+
+def cause_at_layer(models: Models, pair: Pair, weights: Mapping[str, str]) -> str | None:
+    """Return what is wrong with a layer whose inputs agree and whose outputs do not, if it shows."""
+    if pair.torch.training != pair.paddle.training:
+        return cause_of_mode(models, pair.path)
+    if isinstance(pair.torch, models.torch.native) or isinstance(pair.paddle, models.paddle.native):
+        return _cause_at_rrelu(models, pair)
+    if is_random(pair.torch) or is_random(pair.paddle):
+        return "it is random, and the frameworks draw differently: set it to 0 to compare the rest"
+    ours, theirs = type(pair.torch).__name__, type(pair.paddle).__name__
+    known = kind_of(pair.torch), kind_of(pair.paddle)
+    if ours.lower() != theirs.lower() and (known[0] is not known[1] or known[0] is None):
+        return f"it is a {ours} in PyTorch and a {theirs} in Paddle"
+    if settings := settings_that_differ(pair.torch, pair.paddle):
+        return "; ".join(settings)
+    return weights.get(pair.path)
+
+
+def _cause_at_rrelu(models: Models, pair: Pair) -> str | None:
+    for name, layer, native in (
+        ("PyTorch", pair.torch, models.torch.native),
+        ("Paddle", pair.paddle, models.paddle.native),
+    ):
+        if not isinstance(layer, native):
+            return f"it is a {type(layer).__name__} in {name} and an RReLU in the other"
+    ours, theirs = RReLUSpec.from_layer(pair.torch), RReLUSpec.from_layer(pair.paddle)
+    if (ours.lower, ours.upper) != (theirs.lower, theirs.upper):
+        return (
+            f"its bounds are ({ours.lower:g}, {ours.upper:g}) in PyTorch "
+            f"and ({theirs.lower:g}, {theirs.upper:g}) in Paddle"
+        )
+    left = [
+        name
+        for name, layer in (("PyTorch", pair.torch), ("Paddle", pair.paddle))
+        if not isinstance(layer, RReLULayer)
+    ]
+    if left:
+        why = (
+            "whose slopes nobody can align"
+            if pair.torch.training
+            else "whose mean slope is rounded otherwise"
+        )
+        return (
+            f"it is the framework's own RReLU in {' and in '.join(left)}, {why}: "
+            "rrelu_compat.porting.swap"
+        )
+    return None
+
+
+def cause_of_mode(models: Models, path: str) -> str | None:
+    """Return the outermost layer around `path` whose mode differs: its code may ask ``self.training``."""
+    around = ["", *(path[:end] for end, letter in enumerate(path) if letter == "."), path]
+    for outer in around:
+        pair = models.pairs.get(outer)
+        if pair is not None and pair.torch.training != pair.paddle.training:
+            evaluating = "Paddle" if pair.torch.training else "PyTorch"
+            place = "the whole model" if outer == "" else "it" if outer == path else repr(outer)
+            return f"{place} is in evaluation mode in {evaluating}, in training mode in the other"
+    return None
+
+
+def cause_by_draws(ours: Recording, theirs: Recording, key: Key, other: Key) -> str | None:
+    """Return what the numbers tell that functional calls have drawn so far."""
+    drawn = ours.functional.get(key), theirs.functional.get(other)
+    if drawn[0] == drawn[1]:
+        return None
+    return (
+        f"functional RReLUs of this package drew {drawn[0]} time(s) up to here in PyTorch and {drawn[1]} "
+        "time(s) in Paddle: one is in evaluation mode (the default of F.rrelu in PyTorch), or the "
+        "framework's own"
+    )
+
+
+def cause_in_backward(
+    models: Models, pair: Pair, ours: Recording, theirs: Recording, key: Key
+) -> str:
+    """Return the likely cause of gradients that part although the forward passes agree."""
+    if isinstance(pair.torch, models.torch.native):
+        one = ours.values.get(key._replace(what="input"))
+        other = theirs.values.get(key._replace(path=pair.paddle_path, what="input"))
+        if one is not None and other is not None and one.shape == other.shape:
+            if ((one >= 0) != (other >= 0)).any():
+                return "a value near zero has the other sign in one of them, by rounding: run in float64"
+            own = [x for x in (pair.torch, pair.paddle) if not isinstance(x, RReLULayer)]
+            if own and (one == 0).any():
+                return "the frameworks' own RReLUs differ in the gradient at zero: rrelu_compat.porting.swap"
+    return BACKWARD
+
+
+BACKWARD = (
+    "the backward passes differ where the forward passes agree: detached tensors, frozen "
+    "parameters, hooks"
+)

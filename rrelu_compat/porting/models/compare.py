@@ -1,0 +1,333 @@
+"""`compare`: run a model and its port with the same slopes and say where they part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rrelu_compat.porting.models import known
+from rrelu_compat.porting.models.alignment import align, give_generators, is_random
+from rrelu_compat.porting.models.causes import weights_that_differ
+from rrelu_compat.porting.models.judge import Judge
+from rrelu_compat.porting.models.recording import record, tensors_in
+from rrelu_compat.porting.models.result import Comparison
+from rrelu_compat.porting.models.settings import settings_that_differ
+from rrelu_compat.porting.models.state import process_stream, untouched
+from rrelu_compat.slopes import check_uint64
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from rrelu_compat.porting.models.alignment import Models
+    from rrelu_compat.porting.models.framework import Framework
+
+#: How much of the largest value rounding explains, by dtype.
+TOLERANCES = {"float64": 1e-9, "float32": 1e-4, "float16": 3e-2, "bfloat16": 2e-1}
+#: In float64 with normalization layers, whose epsilon Paddle keeps as float32.
+TOLERANCE_WITH_EPSILON = 1e-7
+#: Exact in binary, because Paddle keeps some constants as float32.
+LEARNING_RATE = 2.0**-6
+
+
+def compare(
+    torch_model: Any,
+    paddle_model: Any,
+    inputs: Any,
+    *,
+    seed: int,
+    training: bool = True,
+    loss: Any = None,
+    steps: int = 1,
+    optimizer: Any = None,
+    names: Mapping[str, str] | None = None,
+    tolerance: float | None = None,
+) -> Comparison:
+    """Run a PyTorch model and its port to Paddle side by side, with the same random slopes.
+
+    Every pair of RReLU layers gets the same stream of slopes, calls of ``rrelu`` without a generator
+    another one; then each step runs forward, backward and an optimizer step in both, and what passes
+    each layer is compared: inputs, outputs, gradients at the inputs and of the parameters, parameters
+    and running statistics after the step. The first place where the two part is reported with what is
+    likely wrong there. The comparison ends with the step in which they part.
+
+    The models are as before when it is done: parameters, statistics, gradients, modes, generators and
+    random states.
+
+    Parameters
+    ----------
+    torch_model : torch.nn.Module
+    paddle_model : paddle.nn.Layer
+        With the same weights (`copy_weights`). Layers correspond by path.
+    inputs : array, tuple of arrays or dict of arrays
+        What the models are called with: one argument, several, or keywords. Floating arrays are
+        converted to the models' dtype.
+    seed : int
+        In ``[0, 2**64)``: of the slopes, and of the weights of the default loss.
+    training : bool
+        The mode to run in. Models that are both in the other mode are switched; where the two differ
+        from each other nothing is switched, and that is what is found.
+    loss : callable or pair of callables, optional
+        From the output to a scalar tensor: one that does for both frameworks, or PyTorch's and
+        Paddle's. Default: a fixed, randomly weighted sum of all outputs.
+    steps : int
+        How many steps, 1 at least, all with the same inputs.
+    optimizer : pair of callables, optional
+        Make PyTorch's and Paddle's optimizer from a list of parameters. Default: gradient descent with
+        a learning rate of 1/64.
+    names : mapping of str to str, optional
+        Path of a layer in `torch_model` to its path in `paddle_model`, where they differ. RReLU layers
+        that have no namesake are paired in order if there are as many.
+    tolerance : float, optional
+        Relative difference that rounding explains. Default, by dtype: 1e-9 for float64 (1e-7 with
+        normalization layers, whose epsilon Paddle keeps as float32), 1e-4 for float32, 0.03 for
+        float16, 0.2 for bfloat16.
+
+    Returns
+    -------
+    Comparison
+        Prints as a table; `assert_close`, `plot`, and `first`, the place where they part.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments that are not allowed, or models of two dtypes.
+    Exception
+        Whatever `torch_model` raises. What `paddle_model` raises is a finding.
+
+    Examples
+    --------
+    >>> import numpy as np, paddle, torch
+    >>> import rrelu_compat.torch, rrelu_compat.paddle
+    >>> ours = torch.nn.Sequential(torch.nn.Linear(4, 3), rrelu_compat.torch.RReLU()).double()
+    >>> port = paddle.nn.Sequential(paddle.nn.Linear(4, 3), rrelu_compat.paddle.RReLU())
+    >>> port = port.to(dtype="float64")
+    >>> copy_weights(ours, port)
+    >>> result = compare(ours, port, np.random.randn(8, 4), seed=7)
+    >>> result.assert_close()
+    >>> result.proven
+    True
+
+    Notes
+    -----
+    float64 is a proof. In float32 a port that is right differs by rounding, and two roundings of a value
+    near zero may fall on either side of it, where the gradient jumps.
+
+    Only what layers take and return is seen: of code between them, the effect on the next layer.
+    """
+    seed = check_uint64("seed", seed)
+    _check_flag_and_count(training, steps)
+    losses, optimizers = _pair("loss", loss), _pair("optimizer", optimizer)
+    models = align(torch_model, paddle_model, names or {})
+    dtype = _dtype(models)
+    given = _arrays(inputs, dtype)
+    sides = (
+        (models.torch, models.torch_model, models.torch_layers),
+        (models.paddle, models.paddle_model, models.paddle_layers),
+    )
+    with (
+        untouched(models.torch, models.torch_layers),
+        untouched(models.paddle, models.paddle_layers),
+        process_stream() as stream,
+    ):
+        _set_modes(models, training)
+        aligned, unaligned = give_generators(models, seed)
+        unaligned += _random_layers(models)
+        judge = Judge(models, weights_that_differ(models), _tolerance(models, dtype, tolerance))
+        made = [
+            _optimizer(framework, layers, maker)
+            for (framework, _, layers), maker in zip(sides, optimizers, strict=True)
+        ]
+        note = known.optimizer_note(made[1])
+        drawn = [0, 0]  # functional calls so far, each framework's own
+        for step in range(1, steps + 1):
+            recordings = []
+            for side, (framework, model, layers) in enumerate(sides):
+                stream.reposition(seed, drawn[side])
+                arguments, keywords = _tensors(framework, layers, given)
+                scalar = losses[side] or _weighted_sum(framework, seed)
+                recordings.append(record(framework, model, layers, arguments, keywords, scalar))
+                drawn[side] = stream.call
+            if recordings[0].error is not None:
+                raise recordings[0].error
+            judge.passes(step, *recordings)
+            if judge.first is not None:
+                break
+            for descent in made:
+                if descent is not None:
+                    descent.step()
+            judge.parameters(step, type(made[1]).__name__, note)
+            if judge.first is not None:
+                break
+            for framework, _, layers in sides:
+                for tensor in _parameters(framework, layers):
+                    framework.put_gradient(tensor, None)
+    return Comparison(
+        dtype=dtype,
+        training=training,
+        rows=tuple(judge.rows),
+        first=judge.first,
+        losses=tuple(judge.losses),
+        aligned=tuple(aligned),
+        unaligned=tuple(unaligned),
+        notes=tuple(_notes(models, judge, note)),
+    )
+
+
+def _check_flag_and_count(training: bool, steps: int) -> None:
+    if not isinstance(training, bool):
+        raise TypeError(f"training={training!r} is not a bool: True or False is allowed")
+    if isinstance(steps, bool) or not isinstance(steps, int):
+        raise TypeError(f"steps={steps!r} is not an int: 1 or more is allowed")
+    if steps < 1:
+        raise ValueError(f"steps={steps!r}: 1 or more is allowed")
+
+
+def _pair(argument: str, value: Any) -> tuple[Any, Any]:
+    if value is None or (argument == "loss" and callable(value)):
+        return value, value
+    if isinstance(value, (tuple, list)) and len(value) == 2 and all(map(callable, value)):
+        return value[0], value[1]
+    one = "a callable or " if argument == "loss" else ""
+    raise TypeError(
+        f"{argument}={value!r}: {one}a pair of callables (PyTorch's, Paddle's) is allowed"
+    )
+
+
+def _dtype(models: Models) -> str:
+    found = []
+    for framework, layers in (
+        (models.torch, models.torch_layers),
+        (models.paddle, models.paddle_layers),
+    ):
+        dtypes = {framework.dtype(tensor) for tensor in _parameters(framework, layers)}
+        found.append(dtypes & set(TOLERANCES) or {"float64"})
+    if found[0] != found[1] or len(found[0]) != 1:
+        raise ValueError(
+            f"torch_model has parameters of {_words(found[0])} and paddle_model of {_words(found[1])}: "
+            "one dtype, the same in both, is allowed"
+        )
+    return found[0].pop()
+
+
+def _words(names: set[str]) -> str:
+    return " and ".join(sorted(names))
+
+
+def _parameters(framework: Framework, layers: Mapping[str, Any]) -> list[Any]:
+    """Return every parameter once, in the order of the layers."""
+    found = {
+        id(tensor): tensor
+        for layer in layers.values()
+        for tensor in framework.parameters(layer).values()
+    }
+    return list(found.values())
+
+
+def _arrays(inputs: Any, dtype: str) -> dict[int | str, NDArray[Any]]:
+    """Return the inputs by position or keyword; floating ones in the models' dtype, as NumPy has it."""
+    if isinstance(inputs, dict):
+        items = list(inputs.items())
+    else:
+        items = list(enumerate(inputs if isinstance(inputs, (tuple, list)) else [inputs]))
+    found = {}
+    for key, value in items:
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(
+                f"inputs[{key!r}] has dtype {array.dtype}: numbers and booleans are allowed"
+            )
+        if array.dtype.kind == "f":
+            array = array.astype("float64" if dtype == "float64" else "float32")
+        found[key] = array
+    return found
+
+
+def _tensors(
+    framework: Framework, layers: Mapping[str, Any], given: Mapping[int | str, NDArray[Any]]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Return the inputs as tensors, of which gradients are asked."""
+    parameters = _parameters(framework, layers)
+    like = parameters[0] if parameters else None
+    arguments, keywords = [], {}
+    for key, array in given.items():
+        tensor = framework.from_numpy(array, like)
+        if array.dtype.kind == "f":
+            tensor = framework.ask_gradient(tensor)
+        if isinstance(key, str):
+            keywords[key] = tensor
+        else:
+            arguments.append(tensor)
+    return arguments, keywords
+
+
+def _weighted_sum(framework: Framework, seed: int) -> Callable[[Any], Any]:
+    def loss(output: Any) -> Any:
+        tensors = [t for t in tensors_in(output, framework) if framework.asks_gradient(t)]
+        if not tensors:
+            raise ValueError("the model returns no tensor with a gradient: give loss=")
+        random = np.random.default_rng(seed)
+        parts = []
+        for tensor in tensors:
+            shape = tuple(tensor.shape)
+            weights = random.standard_normal(shape) / max(np.prod(shape, dtype=int), 1)
+            parts.append((tensor * framework.from_numpy(weights, tensor)).sum())
+        return sum(parts[1:], parts[0])
+
+    return loss
+
+
+def _optimizer(framework: Framework, layers: Mapping[str, Any], maker: Any) -> Any:
+    """Return the optimizer of a model, None if nothing in it is trained."""
+    trained = [
+        tensor for tensor in _parameters(framework, layers) if framework.asks_gradient(tensor)
+    ]
+    if not trained:
+        return None
+    return framework.sgd(trained, LEARNING_RATE) if maker is None else maker(trained)
+
+
+def _set_modes(models: Models, training: bool) -> None:
+    """Switch both models if neither is in the mode asked for; a mode they do not share is a finding."""
+    if models.torch_model.training == models.paddle_model.training != training:
+        for model in (models.torch_model, models.paddle_model):
+            model.train() if training else model.eval()
+
+
+def _random_layers(models: Models) -> list[str]:
+    return [
+        f"{path!r} ({type(pair.torch).__name__}) is random, and the frameworks draw differently"
+        for path, pair in models.pairs.items()
+        if is_random(pair.torch) or is_random(pair.paddle)
+    ]
+
+
+def _has_epsilon(models: Models) -> bool:
+    return any("_epsilon" in vars(layer) for layer in models.paddle_layers.values())
+
+
+def _tolerance(models: Models, dtype: str, tolerance: float | None) -> float:
+    if tolerance is None:
+        wide = dtype == "float64" and _has_epsilon(models)
+        return TOLERANCE_WITH_EPSILON if wide else TOLERANCES[dtype]
+    if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)):
+        raise TypeError(f"tolerance={tolerance!r} is not a number")
+    if not 0 <= tolerance < 1:
+        raise ValueError(f"tolerance={tolerance!r}: 0 <= tolerance < 1 is allowed")
+    return tolerance
+
+
+def _notes(models: Models, judge: Judge, optimizer: str | None) -> list[str]:
+    notes = [*models.alone(), *judge.notes]
+    notes += list(dict.fromkeys(row.known for row in judge.rows if row.known))
+    if _has_epsilon(models):
+        notes.append(known.FLOAT32_EPSILON)
+    if optimizer is not None:
+        notes.append(optimizer)
+    for path, pair in models.pairs.items():
+        notes += [
+            f"{path!r}: {setting}" for setting in settings_that_differ(pair.torch, pair.paddle)
+        ]
+    return notes

@@ -1,0 +1,185 @@
+"""What `framework.Framework` asks for, of Paddle layers."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import paddle
+from paddle.jit.dy2static.program_translator import ASTStaticFunction, StaticFunction
+from paddle.jit.pir_translated_layer import PirTranslatedLayer
+
+import rrelu_compat.paddle
+from rrelu_compat.errors import BoundsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from rrelu_compat.spec import RReLUSpec
+
+name = "paddle"
+internals = frozenset(vars(paddle.nn.Layer()))
+native: type = paddle.nn.RReLU
+shim: type = rrelu_compat.paddle.RReLU
+
+
+def check_native_takes(spec: RReLUSpec) -> None:
+    if not 0 <= spec.lower <= spec.upper <= 1:
+        raise BoundsError(
+            f"lower={spec.lower!r}, upper={spec.upper!r}: "
+            "paddle.nn.RReLU takes 0 <= lower <= upper <= 1"
+        )
+    if spec.inplace and not {"inplace", "_inplace"} & set(vars(native())):
+        raise ValueError("inplace=True: this version's paddle.nn.RReLU has no inplace")
+
+
+def is_layer(x: object) -> bool:
+    return isinstance(x, paddle.nn.Layer)
+
+
+def unwrapped(model: Any) -> Any:
+    return unwrapped(model._layers) if isinstance(model, paddle.DataParallel) else model
+
+
+def children(layer: Any) -> Mapping[str, Any]:
+    return {key: child for key, child in layer._sub_layers.items() if child is not None}
+
+
+def parameters(layer: Any) -> dict[str, Any]:
+    return {key: value for key, value in layer._parameters.items() if value is not None}
+
+
+def buffers(layer: Any) -> dict[str, Any]:
+    return {key: value for key, value in layer._buffers.items() if value is not None}
+
+
+def is_tensor(x: object) -> bool:
+    return isinstance(x, paddle.Tensor)
+
+
+def dtype(tensor: Any) -> str:
+    return str(tensor.dtype).removeprefix("paddle.")
+
+
+def to_numpy(tensor: Any) -> NDArray[Any]:
+    values = tensor.detach()
+    if values.dtype == paddle.bfloat16:
+        values = values.astype("float32")  # Paddle would give the bits as uint16
+    array: NDArray[Any] = values.numpy().copy()
+    return array
+
+
+def from_numpy(array: NDArray[Any], like: Any) -> Any:
+    if like is None:
+        return paddle.to_tensor(array)
+    tensor = paddle.to_tensor(array, place=like.place)
+    floating = tensor.is_floating_point() and like.is_floating_point()
+    return tensor.astype(like.dtype) if floating else tensor
+
+
+def assign(tensor: Any, array: NDArray[Any]) -> None:
+    values = paddle.to_tensor(array, place=tensor.place).astype(tensor.dtype)
+    with paddle.no_grad():
+        paddle.assign(values.reshape(tensor.shape), tensor)
+
+
+def watch(
+    layer: Any, before: Callable[[Any], None], after: Callable[[Any, Any], None]
+) -> Callable[[], None]:
+    def on_entry(_: Any, arguments: Any) -> None:
+        before(arguments)
+
+    def on_exit(_: Any, arguments: Any, output: Any) -> None:
+        after(arguments, output)
+
+    first = layer.register_forward_pre_hook(on_entry)
+    last = layer.register_forward_post_hook(on_exit)
+
+    def stop() -> None:
+        first.remove()
+        last.remove()
+
+    return stop
+
+
+def asks_gradient(tensor: Any) -> bool:
+    return not tensor.stop_gradient
+
+
+def ask_gradient(tensor: Any) -> Any:
+    tensor.stop_gradient = False
+    return tensor.clone()
+
+
+def on_gradient(tensor: Any, receive: Callable[[Any], None]) -> None:
+    tensor.register_hook(receive)
+
+
+def gradient(tensor: Any) -> Any:
+    # A copy: clearing the gradient would clear what was handed out before.
+    return None if tensor.grad is None else tensor.grad.clone()
+
+
+def put_gradient(tensor: Any, gradient: Any) -> None:
+    if gradient is None:
+        tensor.clear_gradient(False)  # True would leave a gradient of zeros
+    else:
+        tensor.grad = gradient
+
+
+def sgd(parameters: list[Any], learning_rate: float) -> Any:
+    return paddle.optimizer.SGD(learning_rate, parameters=parameters)
+
+
+@contextlib.contextmanager
+def keeps_random_state() -> Iterator[None]:
+    state = paddle.get_rng_state()
+    try:
+        yield
+    finally:
+        paddle.set_rng_state(state)
+
+
+def is_converted(forward: Any) -> bool:
+    return isinstance(forward, StaticFunction)
+
+
+def before_swap(layers: Mapping[str, Any]) -> None:
+    for path, layer in layers.items():
+        if isinstance(layer, (paddle.jit.TranslatedLayer, PirTranslatedLayer)):
+            raise TypeError(
+                f"model layer {path!r} was loaded by paddle.jit.load and is a fixed program: "
+                "swap the model before it is saved"
+            )
+
+
+def after_swap(layers: Iterable[Any], swapped: Iterable[Any]) -> None:
+    """Forget the programs that hold the old layers."""
+    changed = {id(layer) for layer in swapped}
+    if not changed:
+        return
+    for layer in layers:
+        static = vars(layer).get("forward")
+        if isinstance(static, StaticFunction):
+            if id(layer) in changed:
+                # What was converted is the old class's forward, bound.
+                del vars(layer)["forward"]
+                layer._original_funcs.pop("forward", None)
+            else:
+                static.rollback()
+            paddle.jit.to_static(
+                layer, static._input_spec, full_graph=isinstance(static, ASTStaticFunction)
+            )
+    _forget_symbolic_graphs()
+
+
+def _forget_symbolic_graphs() -> None:
+    # Their guards and keys see a layer's identity and place, not its class.
+    from paddle.jit.sot.infer_meta import InferMetaCache, LayerInferMetaCache
+    from paddle.jit.sot.opcode_translator.executor.executor_cache import OpcodeExecutorCache
+    from paddle.jit.sot.symbolic.compile_cache import CompileSIRCache
+
+    for cache in (OpcodeExecutorCache, CompileSIRCache, InferMetaCache, LayerInferMetaCache):
+        cache().clear()

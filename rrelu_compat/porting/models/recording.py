@@ -1,0 +1,143 @@
+"""One forward and backward pass of a model, with everything that passes its layers recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from rrelu_compat.generator import process_generator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from rrelu_compat.porting.models.framework import Framework
+
+
+class Key(NamedTuple):
+    """What was recorded: the path of the layer, which of its calls, what, and which tensor of it.
+
+    `what` is "input", "output", "input gradient", or, for ``path=""``, "loss".
+    """
+
+    path: str
+    call: int
+    what: str
+    item: int
+
+
+@dataclass
+class Recording:
+    """Values in the order they were seen, and what the pass left behind.
+
+    Attributes
+    ----------
+    values : dict of Key to ndarray
+        Of the forward pass, then of the backward pass.
+    functional : dict of Key to int
+        How many numbers had been taken from the process-wide stream when an input or output was seen.
+    error : Exception or None
+        What the model raised.
+    """
+
+    values: dict[Key, NDArray[Any]] = field(default_factory=dict)
+    functional: dict[Key, int] = field(default_factory=dict)
+    error: Exception | None = None
+
+
+def tensors_in(structure: Any, framework: Framework) -> list[Any]:
+    """Return the tensors in nested tuples, lists and dicts, in order."""
+    if framework.is_tensor(structure):
+        return [structure]
+    if isinstance(structure, dict):
+        structure = list(structure.values())
+    if isinstance(structure, (tuple, list)):
+        return [tensor for item in structure for tensor in tensors_in(item, framework)]
+    return []
+
+
+def record(
+    framework: Framework,
+    model: Any,
+    layers: Mapping[str, Any],
+    arguments: Sequence[Any],
+    keywords: Mapping[str, Any],
+    loss: Callable[[Any], Any],
+) -> Recording:
+    """Run ``loss(model(*arguments, **keywords)).backward()`` and record what passes each layer.
+
+    An exception ends the recording and is kept in it.
+    """
+    recording = Recording()
+    stops = [_watch(framework, recording, path, layer) for path, layer in layers.items()]
+    try:
+        output = model(*arguments, **keywords)
+        for stop in stops:
+            stop()
+        stops = []
+        value = loss(output)
+        recording.values[Key("", 0, "loss", 0)] = framework.to_numpy(value)
+        value.backward()
+    except Exception as error:
+        recording.error = error
+    finally:
+        for stop in stops:
+            stop()
+    return recording
+
+
+def _watch(framework: Framework, recording: Recording, path: str, layer: Any) -> Callable[[], None]:
+    # A container's input is that of its first layer, where the gradient belongs.
+    leaf_or_model = path == "" or not framework.children(layer)
+    calls: list[int] = []  # of the calls that are running: a layer may call itself
+    count = [0]
+
+    def keep(call: int, what: str, structure: Any, gradients: bool) -> None:
+        generator = process_generator()
+        for item, tensor in enumerate(tensors_in(structure, framework)):
+            key = Key(path, call, what, item)
+            recording.values[key] = framework.to_numpy(tensor)
+            recording.functional[key] = 0 if generator is None else generator.call
+            if gradients and framework.asks_gradient(tensor):
+                framework.on_gradient(tensor, receiver(Key(path, call, f"{what} gradient", item)))
+
+    def receiver(key: Key) -> Callable[[Any], None]:
+        def receive(gradient: Any) -> None:
+            recording.values[key] = framework.to_numpy(gradient)
+
+        return receive
+
+    def before(arguments: Any) -> None:
+        calls.append(count[0])
+        count[0] += 1
+        keep(calls[-1], "input", arguments, leaf_or_model)
+
+    def after(arguments: Any, output: Any) -> None:
+        keep(calls.pop(), "output", output, False)
+
+    return framework.watch(layer, before, after)
+
+
+def relative_difference(one: NDArray[Any], other: NDArray[Any], floor: float = 0.0) -> float:
+    """Return the largest difference relative to the largest value, `floor` at least.
+
+    Infinite if the shapes differ, or what is infinite or NaN. Booleans and integers: 0 or infinite.
+    """
+    if one.shape != other.shape:
+        return float("inf")
+    if one.dtype.kind not in "fc" or other.dtype.kind not in "fc":
+        return 0.0 if np.array_equal(one, other) else float("inf")
+    finite = np.isfinite(one)
+    if not np.array_equal(one[~finite], other[~finite], equal_nan=True):
+        return float("inf")
+    if not np.array_equal(finite, np.isfinite(other)):
+        return float("inf")
+    wide = np.complex128 if "c" in one.dtype.kind + other.dtype.kind else np.float64
+    one, other = one[finite].astype(wide), other[finite].astype(wide)
+    if not one.size:
+        return 0.0
+    scale = max(float(np.abs(one).max()), float(np.abs(other).max()), floor)
+    return float(np.abs(one - other).max()) / scale if scale > 0 else 0.0

@@ -1,0 +1,141 @@
+"""What `framework.Framework` asks for, of PyTorch modules."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+import rrelu_compat.torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from rrelu_compat.spec import RReLUSpec
+
+name = "torch"
+internals = frozenset(vars(torch.nn.Module()))
+native: type = torch.nn.RReLU
+shim: type = rrelu_compat.torch.RReLU
+
+
+def check_native_takes(spec: RReLUSpec) -> None:
+    """Every spec is one that ``torch.nn.RReLU`` takes."""
+
+
+def is_layer(x: object) -> bool:
+    return isinstance(x, torch.nn.Module)
+
+
+def unwrapped(model: Any) -> Any:
+    if hasattr(model, "_orig_mod"):  # torch.compile
+        return unwrapped(model._orig_mod)
+    if isinstance(
+        model, (torch.nn.parallel.DistributedDataParallel, torch.nn.parallel.DataParallel)
+    ):
+        return unwrapped(model.module)
+    return model
+
+
+def children(layer: Any) -> Mapping[str, Any]:
+    return {key: child for key, child in layer._modules.items() if child is not None}
+
+
+def parameters(layer: Any) -> dict[str, Any]:
+    return dict(layer.named_parameters(recurse=False, remove_duplicate=False))
+
+
+def buffers(layer: Any) -> dict[str, Any]:
+    return dict(layer.named_buffers(recurse=False, remove_duplicate=False))
+
+
+def is_tensor(x: object) -> bool:
+    return isinstance(x, torch.Tensor)
+
+
+def dtype(tensor: Any) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def to_numpy(tensor: Any) -> NDArray[Any]:
+    values = tensor.detach().cpu()
+    if values.dtype == torch.bfloat16:
+        values = values.float()  # NumPy has no bfloat16; float32 holds every value of it
+    array: NDArray[Any] = values.numpy().copy()
+    return array
+
+
+def from_numpy(array: NDArray[Any], like: Any) -> Any:
+    tensor = torch.tensor(array)
+    if like is None:
+        return tensor
+    floating = tensor.is_floating_point() and like.is_floating_point()
+    return tensor.to(like.device, like.dtype if floating else None)
+
+
+def assign(tensor: Any, array: NDArray[Any]) -> None:
+    with torch.no_grad():
+        tensor.copy_(torch.from_numpy(array).reshape(tensor.shape))
+
+
+def watch(
+    layer: Any, before: Callable[[Any], None], after: Callable[[Any, Any], None]
+) -> Callable[[], None]:
+    first = layer.register_forward_pre_hook(lambda _, arguments: before(arguments))
+    last = layer.register_forward_hook(lambda _, arguments, output: after(arguments, output))
+
+    def stop() -> None:
+        first.remove()
+        last.remove()
+
+    return stop
+
+
+def asks_gradient(tensor: Any) -> bool:
+    return bool(tensor.requires_grad)
+
+
+def ask_gradient(tensor: Any) -> Any:
+    return tensor.requires_grad_().clone()
+
+
+def on_gradient(tensor: Any, receive: Callable[[Any], None]) -> None:
+    tensor.register_hook(receive)
+
+
+def gradient(tensor: Any) -> Any:
+    return tensor.grad
+
+
+def put_gradient(tensor: Any, gradient: Any) -> None:
+    tensor.grad = gradient
+
+
+def sgd(parameters: list[Any], learning_rate: float) -> Any:
+    return torch.optim.SGD(parameters, learning_rate)
+
+
+@contextlib.contextmanager
+def keeps_random_state() -> Iterator[None]:
+    with torch.random.fork_rng():
+        yield
+
+
+def is_converted(forward: Any) -> bool:
+    return False  # a compiled module is a wrapper, a layer of its own
+
+
+def before_swap(layers: Mapping[str, Any]) -> None:
+    for path, layer in layers.items():
+        if isinstance(layer, torch.jit.ScriptModule):
+            raise TypeError(
+                f"model layer {path!r} is a torch.jit.{type(layer).__name__}, whose code is fixed: "
+                "swap the model before it is scripted or traced"
+            )
+
+
+def after_swap(layers: Iterable[Any], swapped: Iterable[Any]) -> None:
+    """Nothing: the guards of compiled code see the new class, and it is compiled anew."""
