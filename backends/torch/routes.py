@@ -105,6 +105,10 @@ def _apply_special(x: Any, spec: RReLUSpec, training: bool, generator: Any) -> A
         if not training:
             return F.leaky_relu(x, lower, spec.inplace)
         graphs.check_exportable(generator)
+        if torch.onnx.is_in_onnx_export():
+            # PyTorch's own operator has a form in ONNX: slopes of the runtime, in the same bounds.
+            native = torch.rrelu_ if spec.inplace else torch.rrelu
+            return native(x, lower, upper, True)
         return graphs.finish(x, calls.train(x, lower, upper), spec.inplace)
     if x.is_neg() or x._is_zerotensor():
         resolved = x.resolve_neg() if x.is_neg() else x.clone()

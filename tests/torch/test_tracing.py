@@ -98,6 +98,49 @@ def test_the_old_onnx_exporter_gives_leaky_relu():
     assert [n.op_type for n in graph.node] == ["LeakyRelu"]
 
 
+@pytest.mark.parametrize("inplace", [False, True])
+def test_the_old_onnx_exporter_in_training_gives_slopes_of_the_runtime(inplace):
+    import onnx
+    import onnxruntime
+
+    def export(training):
+        buffer = io.BytesIO()
+        model = nn.Sequential(nn.Identity(), RReLU(0.1, 0.6, inplace)).train()
+        torch.onnx.export(model, (-torch.ones(4, 5),), buffer, dynamo=False, training=training)
+        return buffer.getvalue()
+
+    made = export(torch.onnx.TrainingMode.TRAINING)
+    session = onnxruntime.InferenceSession(made)
+    x = torch.randn(40, 5).numpy()[:4]
+    first, second = (session.run(None, {session.get_inputs()[0].name: x})[0] for _ in range(2))
+    for y in (first, second):
+        assert (y[x >= 0] == x[x >= 0]).all()
+        slopes = y[x < 0] / x[x < 0]
+        assert slopes.min() >= 0.1 - 1e-6
+        assert slopes.max() <= 0.6 + 1e-6
+        assert slopes.std() > 0.01
+    assert (first != second).any()
+    rrelu_compat.manual_seed(1)
+    with pytest.raises(RuntimeError, match="cannot carry a Generator"):
+        export(torch.onnx.TrainingMode.TRAINING)
+    # By default the exporter switches to evaluation, which needs no seed.
+    graph = onnx.load_from_string(export(torch.onnx.TrainingMode.EVAL)).graph
+    assert "LeakyRelu" in [node.op_type for node in graph.node]
+
+
+def test_onnx_in_training_is_an_error_that_names_the_operator():
+    """As with the native layer: the exporter knows no random leaky ReLU."""
+    x = torch.randn(4, 5)
+    for layer, operator in ((RReLU(), "rrelu_compat_v1"), (nn.RReLU(), "aten.rrelu")):
+        with pytest.raises(torch.onnx.errors.OnnxExporterError, match="No ONNX function") as caught:
+            torch.onnx.export(layer, (x,), dynamo=True, verbose=False)
+        assert operator in str(caught.value)
+    for layer in (RReLU(generator=Generator(1)), RReLU()):
+        rrelu_compat.manual_seed(1 if layer.generator is None else None)
+        with pytest.raises(torch.onnx.errors.OnnxExporterError, match="cannot carry a Generator"):
+            torch.onnx.export(layer, (x,), dynamo=True, verbose=False)
+
+
 def test_make_fx_takes_no_call_and_draws_inside_the_graph():
     state = torch.get_rng_state()
     x = -torch.ones(20)
