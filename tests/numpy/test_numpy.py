@@ -7,6 +7,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import rrelu_compat
 from rrelu_compat import BoundsError, DTypeError, Generator, RReLUSpec, manual_seed, slopes
 from rrelu_compat.numpy import RReLU, rrelu, rrelu_, rrelu_vjp
 
@@ -88,7 +89,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("dtype", DTYPES[2:], ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_any_layout_gives_the_same_elements_and_keeps_its_order(layout, dtype):
     plain = sample((4, 6, 5), dtype)
     x = LAYOUTS[layout](plain)
@@ -217,6 +218,61 @@ def test_memory_maps(tmp_path):
     rrelu_(mapped, training=True, generator=Generator(1))
     mapped.flush()
     assert same(np.fromfile(tmp_path / "x", np.float32), y)
+
+
+@pytest.mark.parametrize("mode", ["r", "c"])
+def test_memory_maps_that_are_not_written_back(tmp_path, mode):
+    x = np.float32([-1, -2, 0, 3, -4])
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode=mode)
+    expected = definition(x, 1 / 8, 1 / 3, True, 1)
+    assert same(rrelu(mapped, training=True, generator=Generator(1)), expected)
+    assert same(
+        rrelu_vjp(mapped, training=True, generator=Generator(1))[1](mapped),
+        expected,  # the gradient x itself: a * x again
+    )
+    if mode == "r":
+        with pytest.raises(ValueError, match="read-only"):
+            rrelu_(mapped, training=True)
+    else:
+        assert rrelu_(mapped, training=True, generator=Generator(1)) is mapped
+        assert same(np.asarray(mapped), expected)
+    assert same(np.load(tmp_path / "x.npy"), x)
+
+
+def test_structured_arrays_are_taken_field_by_field():
+    records = np.rec.array([(1.0, -2.0), (-3.0, 4.0)], dtype=[("a", "f8"), ("b", "f8")])
+    for whole in (records, np.asarray(records), np.zeros(2, "f4,f4")):
+        with pytest.raises(DTypeError, match="allowed are float16"):
+            rrelu(whole, training=False)
+    assert rrelu(records.a, 0.5, 0.5, training=False).tolist() == [1.0, -1.5]
+    assert rrelu_(records["b"], 0.5, 0.5, training=True) is not records
+    assert records.tolist() == [(1.0, -1.0), (-3.0, 4.0)]
+
+
+def test_subclasses_keep_what_they_carry():
+    class Labelled(np.ndarray):
+        def __array_finalize__(self, parent):
+            self.label = getattr(parent, "label", None)
+
+    x = np.array([-2.0, 1.0]).view(Labelled)
+    x.label = "metres"
+    y = rrelu(x, 0.5, 0.5, training=True)
+    assert (type(y), y.label, y.tolist()) == (Labelled, "metres", [-1.0, 1.0])
+
+
+def test_objects_that_become_arrays():
+    class Like:
+        def __array__(self, dtype=None, copy=None):
+            return np.array([-1.0, 2.0])
+
+    for x in (Like(), memoryview(np.array([-1.0, 2.0])), (-1, 2)):
+        assert rrelu(x, 0.5, 0.5, training=True).tolist() == [-0.5, 2.0]
+        with pytest.raises(TypeError, match="x has type"):
+            rrelu_compat.rrelu(x, 0.5, 0.5, training=True)
+    for x in (None, True, [True], "a", [[1.0], "a"]):
+        with pytest.raises((DTypeError, ValueError)):
+            rrelu(x, training=True)
 
 
 def test_array_likes():

@@ -254,14 +254,28 @@ def test_graph_does_not_keep_the_input_alive():
     del y
 
 
-def test_amp_changes_nothing_on_the_cpu(define):
-    array = numbers(define, "float32", (6,))
-    plain = rrelu(define.to_paddle(array), generator=Generator(1))
-    for level in ("O1", "O2"):
-        with paddle.amp.auto_cast(level=level):
-            define.assert_same(
-                rrelu(define.to_paddle(array), generator=Generator(1)), plain.numpy()
-            )
+@pytest.mark.filterwarnings("ignore:amp_guard can only")
+@pytest.mark.parametrize("static", [True, False])
+@pytest.mark.parametrize("level", ["O1", "O2"])
+def test_amp_changes_nothing_on_the_cpu(define, level, static):
+    """Neither results nor gradients nor the step, with `auto_cast`, `decorate` and `GradScaler`."""
+    results = []
+    for mixed in (False, True):
+        paddle.seed(1)
+        rrelu_compat.manual_seed(1)
+        net = paddle.nn.Sequential(paddle.nn.Linear(5, 5), RReLU(0.1, 0.9), paddle.nn.Linear(5, 1))
+        optimizer = paddle.optimizer.SGD(0.125, parameters=net.parameters())
+        if mixed:
+            net, optimizer = paddle.amp.decorate(net, optimizer, level=level)
+        scaler = paddle.amp.GradScaler(enable=mixed, init_loss_scaling=4.0)
+        run = paddle.jit.to_static(net, full_graph=True) if static else net
+        with paddle.amp.auto_cast(enable=mixed, level=level):
+            y = run(define.to_paddle(numbers(define, "float32", (4, 5))))
+        scaler.scale(y.sum()).backward()
+        scaler.step(optimizer)
+        results.append((y, net[0].weight, net[0].bias))
+    for plain, mixed in zip(*results, strict=True):
+        define.assert_same(mixed, plain.numpy())
 
 
 def test_no_grad_records_nothing():

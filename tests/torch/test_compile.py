@@ -311,7 +311,53 @@ def test_transforms_inside_a_compiled_function(definition):
         assert generator.call == 1
 
 
+@pytest.mark.parametrize("randomness", ["different", "same"])
+def test_compiled_vmap_with_pytorchs_own_generator(randomness):
+    """Fresh and reproducible, one key for the batch; numbers of the graph's own, not eager's."""
+    compiled, counter = counted(
+        torch.vmap(lambda x: rrelu(x, 0.1, 0.6, True), randomness=randomness)
+    )
+    x = -torch.ones(6, 50)
+
+    def run():
+        leaf = x.clone().requires_grad_()
+        y = compiled(leaf)
+        y.sum().backward()
+        assert torch.equal(leaf.grad, -y)
+        return y.detach()
+
+    torch.manual_seed(1)
+    first, second = run(), run()
+    assert not torch.equal(first, second)
+    torch.manual_seed(1)
+    assert torch.equal(run(), first)
+    assert counter.frame_count == 1
+    assert len({row.numpy().tobytes() for row in first}) == (6 if randomness == "different" else 1)
+    assert len(first.unique()) > 45
+    assert (first <= -0.1).all()
+    assert (first >= -0.6).all()
+
+
+def test_compiled_vmap_with_randomness_error_raises():
+    for generator in (None, Generator(1)):
+        torch._dynamo.reset()
+        compiled, _ = counted(
+            torch.vmap(lambda x, g=generator: rrelu(x, training=True, generator=g))
+        )
+        with pytest.raises(Exception, match="randomness"):
+            compiled(-torch.ones(3, 4))
+
+
 # Errors are those of eager, at trace time.
+
+
+def test_layouts_that_cannot_be_served():
+    quantized = torch.quantize_per_tensor(torch.randn(3), 0.1, 0, torch.qint8)
+    nested = torch.nested.nested_tensor([torch.randn(2), torch.randn(3)])
+    for x in (torch.eye(3).to_sparse(), torch.eye(3).to_sparse_csr(), quantized, nested):
+        torch._dynamo.reset()
+        with pytest.raises(TypeError, match=r"takes dense .* pass x\."):
+            torch.compile(rrelu, backend="aot_eager")(x, training=True)
 
 
 def test_errors_are_clear():

@@ -51,13 +51,14 @@ def test_vmap_error_raises_in_training_and_not_in_evaluation(definition):
     assert torch.equal(y, definition.evaluation(x, -0.3, 0.6)[0])
 
 
-def test_vmap_takes_one_call_and_one_number():
+@pytest.mark.parametrize("randomness", ["different", "same"])
+def test_vmap_takes_one_call_and_one_number(randomness):
     generator = Generator(1)
     torch.empty(1, dtype=torch.int64).random_()
     after = torch.get_rng_state()
     torch.manual_seed(0)
     x = torch.randn(4, 3, generator=torch.Generator())
-    torch.vmap(lambda x: rrelu(x, training=True, generator=generator), randomness="different")(x)
+    torch.vmap(lambda x: rrelu(x, training=True, generator=generator), randomness=randomness)(x)
     assert generator.call == 1
     assert torch.equal(torch.get_rng_state(), after)
 
