@@ -73,7 +73,7 @@ class Attributes:
             value = sole_value(self.tree, base)
             if (value is not None and self._builds(value)) or self._annotated(base):
                 return True
-        elif isinstance(base, cst.Attribute) and self._on_self(base):
+        elif self._builds(base) or (isinstance(base, cst.Attribute) and self._on_self(base)):
             return True
         return self._guarded(node)
 

@@ -39,6 +39,7 @@ _INSPECTING = {
     "isinstance",
     "type",
 }
+_NO_SUBCLASS = "the neutral RReLU can't be subclassed: subclass the drop-in of one framework"
 _INSPECTING_MODULES = ("inspect.", "types.", "dis.")
 _FUNCTION_LIKE = (cst.FunctionDef, cst.Lambda, cst.ClassDef)
 
@@ -103,7 +104,9 @@ def class_obstacle(resolver: Resolver, node: cst.BaseExpression, target: str) ->
     if target != "neutral":
         return ""
     if isinstance(above, cst.Arg) and isinstance(tree.parent(above), cst.ClassDef):
-        return "the neutral RReLU can't be subclassed: subclass the drop-in of one framework"
+        return _NO_SUBCLASS
+    if isinstance(above, (cst.Assign, cst.AnnAssign)) and _alias_subclassed(resolver):
+        return _NO_SUBCLASS
     if isinstance(above, cst.Attribute) and above.attr.value not in _HARMLESS_ATTRIBUTES:
         return "the neutral RReLU builds layers of another class and has no such attribute"
     if compared(tree, node):
@@ -119,6 +122,17 @@ def class_obstacle(resolver: Resolver, node: cst.BaseExpression, target: str) ->
     if kept and _types_compared(resolver):
         return "this file compares types, and no layer's type is the neutral RReLU"
     return ""
+
+
+def _alias_subclassed(resolver: Resolver) -> bool:
+    """Whether a class derives from RReLU under a name that the program gives to it."""
+    for node in resolver.tree.nodes:
+        if isinstance(node, cst.ClassDef):
+            for base in node.bases:
+                api = resolver.meaning(base.value).api
+                if api is not None and api.is_class:
+                    return True
+    return False
 
 
 def _argument(tree: Tree, node: cst.CSTNode, index: int) -> cst.CSTNode | None:
@@ -206,7 +220,9 @@ def calls_obstacle(resolver: Resolver, node: cst.BaseExpression, api: Api) -> st
         after = handed_to.args[list(handed_to.args).index(above) + 1 :]  # type: ignore[arg-type]
         if len([arg for arg in after if arg.keyword is None]) > 3:
             return f"training may be handed on by position, which can't be combined with {default}"
-    for call in _receivers(resolver, node):
+    if called_with(tree, node) == "starmap":
+        return f"whether training is handed on by position can't be known; the default is {default}"
+    for call in (*_receivers(resolver, node), *_possible_receivers(resolver, node, api)):
         if not isinstance(call, cst.Call):
             continue
         plain = [arg for arg in call.args if arg.keyword is None]
@@ -252,7 +268,7 @@ def _receivers(resolver: Resolver, node: cst.BaseExpression) -> Iterator[cst.CST
         targets = [statement.target]
     for target in targets:
         if isinstance(target, cst.Name):
-            for found in tree.scope(target).assignments[target.value]:
+            for found in tree.scope(target)[target.value]:  # a global one as well
                 yield from _uses(tree, found)
         elif isinstance(target, cst.Attribute):
             yield from (
@@ -262,6 +278,28 @@ def _receivers(resolver: Resolver, node: cst.BaseExpression) -> Iterator[cst.CST
                 and one.attr.value == target.attr.value
                 and _called(tree, one)
             )
+
+
+def _possible_receivers(
+    resolver: Resolver, node: cst.BaseExpression, api: Api
+) -> Iterator[cst.CSTNode]:
+    """Yield the calls of unknown functions in this file that may be the function, handed on."""
+    tree = resolver.tree
+    around = [above for above, _ in parts_of(tree, node)]
+    last = tree.parent(around[-1] if around else node)
+    if not isinstance(last, (cst.Return, cst.Lambda)) and not any(
+        isinstance(above, (cst.Arg, cst.Element, cst.DictElement, cst.Yield)) for above in around
+    ):
+        return
+    takes = {*api.parameters, *api.input_names}
+    for call in tree.nodes:
+        if not isinstance(call, cst.Call) or not isinstance(call.func, (cst.Name, cst.Call)):
+            continue
+        plain = [arg for arg in call.args if arg.keyword is None]
+        keywords = {arg.keyword.value for arg in call.args if arg.keyword is not None}
+        fits = len(plain) <= len(api.parameters) and keywords <= takes
+        if fits and resolver.meaning(call.func).kind == "object":
+            yield call
 
 
 def _uses(tree: Tree, found: object) -> Iterator[cst.CSTNode]:

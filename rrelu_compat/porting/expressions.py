@@ -10,7 +10,7 @@ from libcst.metadata import ImportAssignment
 
 from rrelu_compat.porting import contexts
 from rrelu_compat.porting.calls import ByHandError, convert_function, convert_layer
-from rrelu_compat.porting.names import MODULE, Api, is_framework, lookup
+from rrelu_compat.porting.names import MODULE, STARS, Api, is_framework, lookup
 from rrelu_compat.porting.plan import BY_HAND, REWRITTEN, UNCHANGED, Plan
 from rrelu_compat.porting.scan import IN_CODE
 from rrelu_compat.porting.tree import literal, positional, sole_value
@@ -161,6 +161,9 @@ class Expressions:
                 return Plan(place, name, "name", UNCHANGED, why)
             return Plan(place, name, "unknown", BY_HAND, meaning.why)
         if meaning.kind == "path":
+            if meaning.path in STARS:
+                why = "the program's own name for a module"
+                return Plan(place, name, "name", UNCHANGED, why, bindings=meaning.bindings)
             if is_framework(meaning.path):
                 why = f"{meaning.path} is not a name of RReLU that is known here"
             else:

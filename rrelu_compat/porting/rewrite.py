@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from rrelu_compat.porting import contexts
 from rrelu_compat.porting.attributes import Attributes
 from rrelu_compat.porting.expressions import Expressions
 from rrelu_compat.porting.imports import plan_imports
@@ -159,12 +160,12 @@ def _sound(text: Text, edits: list[Edit]) -> bool:
 
 
 def _doubt_identity(expressions: Expressions, plans: list[Plan]) -> None:
-    """Leave function references by hand where two of them may be compared with each other.
+    """Leave function references by hand where one of them may be compared with something.
 
     Each becomes a ``functools.partial`` of its own, so that ``act in ACTIVATIONS`` would turn false.
     """
     wrapped = [plan for plan in plans if plan.status == REWRITTEN and plan.wraps]
-    if len(wrapped) < 2:
+    if not wrapped:
         return
     tree = expressions.tree
     for node in tree.nodes:
@@ -176,16 +177,40 @@ def _doubt_identity(expressions: Expressions, plans: list[Plan]) -> None:
                 comparison.operator,
                 (cst.Is, cst.IsNot, cst.In, cst.NotIn, cst.Equal, cst.NotEqual),
             )
-            if identity and all(isinstance(side, (cst.Name, cst.Attribute)) for side in sides):
-                if any(isinstance(side, cst.Name) and side.value == "None" for side in sides):
-                    continue
-                line = tree.start(node).line
-                for plan in wrapped:
+            if not identity or not all(isinstance(one, (cst.Name, cst.Attribute)) for one in sides):
+                continue
+            if any(isinstance(side, cst.Name) and side.value == "None" for side in sides):
+                continue
+            names = {contexts.last_name(side) for side in sides}
+            # Several may be compared with each other; one alone with what other files hand in.
+            for plan in wrapped:
+                if len(wrapped) > 1 or _given_to(tree, plan) & names:
                     plan.give_up(
                         "each reference becomes an object of its own to keep its default, and line "
-                        f"{line} may compare two of them"
+                        f"{tree.start(node).line} may compare it with another"
                     )
-                return
+            wrapped = [plan for plan in wrapped if plan.status == REWRITTEN]
+
+
+def _given_to(tree: Tree, plan: Plan) -> set[str]:
+    """Return the names of what holds a reference: assigned to, or a parameter's default."""
+    names = set()
+    for node in tree.nodes:
+        if not isinstance(node, (cst.Assign, cst.AnnAssign, cst.Param)):
+            continue
+        # The span of a parameter is that of its name.
+        value = node.default if isinstance(node, cst.Param) else node.value
+        if value is None:
+            continue
+        low, high = tree.span(value)
+        if low <= plan.place < high:
+            targets = [one.target for one in node.targets] if isinstance(node, cst.Assign) else []
+            if isinstance(node, cst.AnnAssign):
+                targets = [node.target]
+            elif isinstance(node, cst.Param):
+                targets = [node.name]
+            names |= {contexts.last_name(target) for target in targets}
+    return names
 
 
 def _uses(plans: list[Plan], text: Text) -> tuple[Use, ...]:
