@@ -132,14 +132,28 @@ def test_hooks_of_modules_work():
     assert seen == ["forward", "backward"]
 
 
-def test_channels_last_goes_through_a_model():
-    conv = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
-    x = torch.randn(2, 3, 8, 8).to(memory_format=torch.channels_last)
-    y = RReLU()(conv(x))
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_channels_last_goes_through_a_model(training, inplace, compiled):
+    layers = [
+        nn.Conv2d(3, 4, 3),
+        RReLU(inplace=inplace),
+        nn.Conv2d(4, 5, 3),
+        RReLU(inplace=inplace),
+    ]
+    model = nn.Sequential(*layers).to(memory_format=torch.channels_last).train(training)
+    kept = []
+    for layer in layers:
+        layer.register_forward_hook(lambda module, args, y: kept.append(y.stride()))
+    run = torch.compile(model, backend="aot_eager") if compiled else model
+    x = torch.randn(2, 3, 8, 8).to(memory_format=torch.channels_last).requires_grad_()
+    y = run(x)
+    y.backward(torch.ones_like(y))
     assert y.is_contiguous(memory_format=torch.channels_last)
-    leaf = x.clone().requires_grad_()
-    RReLU()(leaf).backward(torch.ones_like(x))
-    assert leaf.grad.is_contiguous(memory_format=torch.channels_last)
+    assert x.grad.is_contiguous(memory_format=torch.channels_last)
+    assert kept[0] == kept[1] == (144, 1, 24, 4)
+    assert kept[2] == kept[3] == y.stride()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -264,6 +278,38 @@ def test_a_device_without_a_kernel_gets_slopes_made_on_the_host(monkeypatch, def
             h = x.clone()
             assert rrelu_(h, -0.3, 0.6, training, generator=Generator(1)) is h
             assert definition.same_bits(h, reference[0])
+
+
+def test_a_device_without_a_kernel_in_graphs_and_transforms(monkeypatch, definition):
+    """Simulated; slopes made on the host, in graphs and under vmap, with their fake strides."""
+    monkeypatch.setattr(ops, "has_kernel", lambda device: False)
+    for kernel in ("write_forward", "write_backward"):
+        monkeypatch.setattr(ops.eager, kernel, lambda *a: pytest.fail("a kernel was called"))
+    base = torch.randn(4, 3, 5, 7)
+    generator = Generator(1)
+
+    def f(x):
+        return rrelu(x, -0.3, 0.6, True, generator=generator)
+
+    layouts = [base, base.transpose(0, 2), base[1::2, :, ::2], base[:0], base[0, 0, 0, 0]]
+    layouts.append(base.double().to(memory_format=torch.channels_last))
+    for x in layouts:
+        torch._dynamo.reset()
+        generator.reposition(1)
+        y0, vjp = definition.training(x, -0.3, 0.6, 1)
+        leaf = x.detach().requires_grad_()
+        y = torch.compile(f, backend="aot_eager", fullgraph=True)(leaf)
+        assert definition.same_bits(y, y0)
+        assert y.stride() == torch.empty_like(x).stride()
+        g = torch.randn(x.shape).to(x.dtype)
+        assert definition.same_bits(torch.autograd.grad(y, leaf, g)[0], vjp(g))
+    torch._dynamo.reset()
+    generator.reposition(1)
+    y0, vjp = definition.training(base, -0.3, 0.6, 1)
+    assert torch.equal(torch.vmap(f, randomness="different")(base), y0)
+    generator.reposition(1)
+    slopes = torch.func.grad(lambda x: f(x).sum())(base)
+    assert torch.equal(slopes, vjp(torch.ones_like(base)))
 
 
 def test_neutral_function_and_layer_reach_pytorch():
