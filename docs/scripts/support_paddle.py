@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import pathlib
 import pickle
 import subprocess
@@ -12,62 +11,9 @@ import tempfile
 
 import numpy as np
 import paddle
+import support_paddle_graphs as graphs
 from paddle import nn
-
-SHAPE = [4, 3, 5, 5]
-MEAN = (1 / 8 + 1 / 3) / 2
-
-
-def sample(shape=SHAPE, dtype="float32", requires_grad=True):
-    """Return a tensor with both signs and zeros."""
-    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    x.reshape(-1)[::7] = 0
-    return (
-        paddle.to_tensor(x).astype(dtype).detach().clone() if not requires_grad else leaf(x, dtype)
-    )
-
-
-def leaf(x, dtype):
-    """Return a leaf that requires a gradient."""
-    tensor = paddle.to_tensor(x).astype(dtype).detach().clone()
-    tensor.stop_gradient = False
-    return tensor
-
-
-def numbers(tensor):
-    """Return a tensor as a float64 array."""
-    return tensor.astype("float32").numpy().astype(np.float64)
-
-
-def leaky(x):
-    """Return what evaluation gives."""
-    x = numbers(x)
-    return np.where(x >= 0, x, MEAN * x)
-
-
-def assert_is_rrelu(x, y, grad=None):
-    """Check result and gradient (of the sum) of a training call: slopes in bounds, the same in both."""
-    assert y.shape == x.shape
-    assert y.dtype == x.dtype
-    tolerance = 2.0**-6 if x.dtype in (paddle.float16, paddle.bfloat16) else 1e-5
-    x, y = numbers(x.detach()), numbers(y.detach())
-    negative = x < 0
-    assert (y[~negative] == x[~negative]).all()
-    slopes = y[negative] / x[negative]
-    assert slopes.min() >= 1 / 8 - tolerance
-    assert slopes.max() <= 1 / 3 + tolerance
-    assert slopes.std() > 0.01
-    if grad is not None:
-        grad = numbers(grad)
-        assert np.allclose(grad[negative], slopes, atol=tolerance)
-        assert (grad[x > 0] == 1).all()
-
-
-def train(layer, x):
-    """Run forward and backward and check them."""
-    y = layer(x)
-    y.sum().backward()
-    assert_is_rrelu(x, y, x.grad)
+from support_paddle_checks import assert_is_rrelu, leaf, sample, train
 
 
 def dtype(name):
@@ -138,113 +84,6 @@ def recomputation(reentrant):
     return feature
 
 
-def to_static(full_graph):
-    def feature(layer):
-        module = paddle.jit.to_static(layer(), full_graph=full_graph)
-        train(module, sample())
-        x = sample()
-        assert not paddle.equal_all(module(x), module(x)).item()
-        module.eval()
-        assert np.allclose(numbers(module(x)), leaky(x))
-
-    return feature
-
-
-def static_equals_dynamic(layer):
-    import rrelu_compat
-
-    outputs = []
-    for function in (layer(), paddle.jit.to_static(layer(), full_graph=True)):
-        rrelu_compat.manual_seed(3)
-        paddle.seed(3)
-        outputs.append(numbers(function(sample())))
-    assert np.array_equal(*outputs)
-
-
-def program(layer):
-    paddle.enable_static()
-    main, startup = paddle.static.Program(), paddle.static.Program()
-    with paddle.static.program_guard(main, startup):
-        x = paddle.static.data("x", SHAPE, "float32")
-        y = layer()(x)
-    executor = paddle.static.Executor(paddle.CPUPlace())
-    values = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
-    (first,), (second,) = (executor.run(main, feed={"x": values}, fetch_list=[y]) for _ in range(2))
-    assert_is_rrelu_arrays(values, first)
-    assert not np.array_equal(first, second)
-
-
-def assert_is_rrelu_arrays(x, y):
-    """Check the result of a training call."""
-    negative = x < 0
-    slopes = y[negative] / x[negative]
-    assert (y[~negative] == x[~negative]).all()
-    assert slopes.min() >= 1 / 8 - 1e-5
-    assert slopes.max() <= 1 / 3 + 1e-5
-
-
-def save_and_load(training):
-    def feature(layer):
-        module = nn.Sequential(layer())
-        module.train() if training else module.eval()
-        spec = [paddle.static.InputSpec(SHAPE, "float32")]
-        with tempfile.TemporaryDirectory() as folder:
-            path = os.path.join(folder, "model")
-            paddle.jit.save(module, path, input_spec=spec)
-            x = sample(requires_grad=False)
-            assert np.allclose(numbers(paddle.jit.load(path)(x)), leaky(x))
-
-    return feature
-
-
-# A predictor wants a process in which nothing else was done.
-_PREDICT = """
-import sys, numpy, paddle.inference as inference
-prefix, x = sys.argv[1], numpy.load(sys.argv[2])
-config = inference.Config(prefix + ".json", prefix + ".pdiparams")
-predictor = inference.create_predictor(config)
-predictor.get_input_handle(predictor.get_input_names()[0]).copy_from_cpu(x)
-predictor.run()
-y = predictor.get_output_handle(predictor.get_output_names()[0]).copy_to_cpu()
-numpy.save(sys.argv[3], y)
-"""
-
-
-def predictor(layer):
-    module = nn.Sequential(layer())
-    module.eval()
-    x = sample(requires_grad=False)
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        spec = [paddle.static.InputSpec(SHAPE, "float32")]
-        paddle.jit.save(module, str(folder / "model"), input_spec=spec)
-        np.save(folder / "x.npy", x.numpy())
-        command = [
-            sys.executable,
-            "-c",
-            _PREDICT,
-            folder / "model",
-            folder / "x.npy",
-            folder / "y.npy",
-        ]
-        subprocess.run(list(map(str, command)), check=True)
-        assert np.allclose(np.load(folder / "y.npy"), leaky(x), atol=1e-6)
-
-
-def onnx(layer):
-    import onnxruntime
-
-    module = nn.Sequential(layer())
-    module.eval()
-    x = sample(requires_grad=False)
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "model")
-        paddle.onnx.export(module, path, input_spec=[paddle.static.InputSpec(SHAPE, "float32")])
-        session = onnxruntime.InferenceSession(path + ".onnx", providers=["CPUExecutionProvider"])
-        (y,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-    assert np.allclose(y, leaky(x), atol=1e-6)
-
-
 def high_level(layer):
     network = nn.Sequential(nn.Linear(4, 8), layer(), nn.Linear(8, 2))
     model = paddle.Model(network)
@@ -272,6 +111,49 @@ def amp(layer):
     with paddle.amp.auto_cast(level="O1"):
         model(sample([4, 8])).sum().backward()
     assert all(p.grad is not None for p in model.parameters())
+
+
+def retained(layer):
+    """`retain_grads` and `no_grad`."""
+    x = leaf(np.float32([-1, 2]), "float32")
+    y = layer(0.5, 0.5)(x * 1)
+    y.retain_grads()
+    (y * 2).sum().backward()
+    assert y.grad.tolist() == [2, 2]
+    with paddle.no_grad():
+        assert layer()(x).stop_gradient
+
+
+def second_backward(layer):
+    from paddle.distributed.fleet.utils import recompute
+
+    x, module = sample(), layer()
+    loss = recompute(lambda h: paddle.tanh(module(h)), x, use_reentrant=False).sum()
+    loss.backward(retain_graph=True)
+    first = x.grad.numpy()
+    x.clear_grad()
+    loss.backward()
+    assert np.array_equal(first, x.grad.numpy())
+
+
+def jacobians(layer):
+    x, module = leaf(np.float32([-1, 2, -3]), "float32"), layer(0.5, 0.5)
+    assert paddle.autograd.jacobian(module(x * x - 2), x)[:].tolist() == [
+        [-1, 0, 0], [0, 4, 0], [0, 0, -6]
+    ]  # fmt: skip
+    hessian = paddle.autograd.hessian((module(x) ** 3).sum(), x)[:]
+    assert hessian.tolist() == [[-0.75, 0, 0], [0, 12, 0], [0, 0, -2.25]]
+
+
+def layer_hooks(layer):
+    module = layer(0.5, 0.5)
+    module.register_forward_post_hook(lambda _, __, y: y * 2)
+    assert module(paddle.to_tensor([-1.0])).item() == -1
+
+
+def torch_proxy(layer):
+    paddle.enable_compat()
+    train(layer(), sample())
 
 
 _PARALLEL = """
@@ -310,20 +192,18 @@ FEATURES = {
     "bounds checked when given": bounds_checked_when_given,
     "in place": in_place,
     "double grad": double_grad,
+    "`jacobian`, `hessian`": jacobians,
     "hooks, two backwards over one graph": hooks,
+    "hooks of layers": layer_hooks,
+    "`retain_grads`, `no_grad`": retained,
     "`recompute`, reentrant": recomputation(True),
     "`recompute`, not reentrant": recomputation(False),
-    "`to_static`, full graph, training and evaluation": to_static(True),
-    "`to_static`, SOT, training and evaluation": to_static(False),
-    "static slopes equal the dynamic graph's, bit for bit": static_equals_dynamic,
-    "`paddle.static.Program`, training": program,
-    "`jit.save` and `jit.load` in evaluation": save_and_load(False),
-    "`jit.save` of a model in training mode saves evaluation": save_and_load(True),
-    "`paddle.inference` predictor": predictor,
-    "`paddle.onnx.export`, run in onnxruntime": onnx,
+    "`recompute`, not reentrant, two backwards": second_backward,
+    **graphs.FEATURES,
     "`paddle.Model.fit`": high_level,
     "`paddle.summary`": summary,
     "copy, pickle, empty `state_dict`": copies,
     "`amp.auto_cast`": amp,
     "`paddle.DataParallel`, two processes": data_parallel,
+    "works after `paddle.enable_compat()`": torch_proxy,
 }

@@ -6,46 +6,11 @@ import copy
 import io
 import os
 import socket
-import tempfile
 
+import support_torch_graphs as graphs
 import torch
-import torch.nn.functional as F
+from support_torch_checks import assert_is_rrelu, sample, seed_all, train
 from torch import nn
-
-torch.set_num_threads(1)
-SHAPE = (4, 3, 5, 5)
-
-
-def sample(shape=SHAPE, dtype=torch.float32, requires_grad=True):
-    """Return a tensor with both signs and zeros."""
-    torch.manual_seed(0)
-    x = torch.randn(shape).to(dtype)
-    x.view(-1)[::7] = 0
-    return x.requires_grad_(requires_grad)
-
-
-def assert_is_rrelu(x, y, grad=None, lower=1 / 8, upper=1 / 3):
-    """Check result and gradient (of the sum) of a training call: slopes in bounds, the same in both."""
-    x, y = x.detach(), y.detach()
-    assert y.shape == x.shape
-    assert y.dtype == x.dtype
-    negative = x < 0
-    assert torch.equal(y[~negative], x[~negative])
-    tolerance = 2.0**-6 if x.dtype in (torch.float16, torch.bfloat16) else 1e-5
-    slopes = y[negative].double() / x[negative].double()
-    assert slopes.min() >= lower - tolerance
-    assert slopes.max() <= upper + tolerance
-    assert slopes.std() > 0.01
-    if grad is not None:
-        assert torch.allclose(grad[negative].double(), slopes, atol=tolerance)
-        assert (grad[x > 0] == 1).all()
-
-
-def train(layer, x):
-    """Run forward and backward and check them."""
-    y = layer(x)
-    y.sum().backward()
-    assert_is_rrelu(x, y, x.grad)
 
 
 def half(dtype):
@@ -79,80 +44,6 @@ def bounds_checked_when_given(layer):
         except (ValueError, RuntimeError):
             continue
         raise AssertionError("accepted")
-
-
-def compiled(backend, **options):
-    def feature(layer):
-        module = layer()
-        function = torch.compile(module, backend=backend, fullgraph=True, **options)
-        torch.manual_seed(0)
-        x = sample()
-        train(function, x)
-        first, second = function(x), function(x)
-        assert not torch.equal(first, second)
-
-    return feature
-
-
-def compiled_same_bits_as_eager(layer):
-    function = torch.compile(layer(), backend="aot_eager", fullgraph=True)
-    seed_all()
-    expected = layer()(sample())
-    seed_all()
-    assert torch.equal(function(sample()), expected)
-
-
-def seed_all():
-    """Set every source of slopes back."""
-    import rrelu_compat
-
-    rrelu_compat.manual_seed(3)
-    torch.manual_seed(3)
-
-
-def export_evaluation(strict):
-    def feature(layer):
-        program = torch.export.export(layer().eval(), (sample(requires_grad=False),), strict=strict)
-        calls = [node for node in program.graph.nodes if node.op == "call_function"]
-        assert len(calls) == 1
-        x = sample(requires_grad=False)
-        m = (1 / 8 + 1 / 3) / 2
-        assert torch.allclose(program.module()(x), F.leaky_relu(x, m))
-
-    return feature
-
-
-def onnx_evaluation(layer):
-    import onnxruntime
-
-    x = sample(requires_grad=False)
-    program = torch.onnx.export(layer().eval(), (x,), dynamo=True, verbose=False)
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "model.onnx")
-        program.save(path)
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        (y,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-    assert torch.allclose(torch.tensor(y), F.leaky_relu(x, (1 / 8 + 1 / 3) / 2))
-
-
-def script(training):
-    def feature(layer):
-        module = torch.jit.script(layer().train(training))
-        x = sample()
-        if training:
-            train(module, x)
-        else:
-            assert torch.allclose(module(x), F.leaky_relu(x, (1 / 8 + 1 / 3) / 2))
-
-    return feature
-
-
-def trace_training(layer):
-    x = sample(requires_grad=False)
-    module = torch.jit.trace(layer(), x, check_trace=False)
-    first, second = module(x), module(x)
-    assert_is_rrelu(x, first)
-    assert not torch.equal(first, second)
 
 
 def vmap(randomness):
@@ -214,34 +105,6 @@ def autocast(layer):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
-def fake_and_meta(layer):
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
-    state = torch.get_rng_state()
-    assert layer()(torch.empty(3, device="meta")).device.type == "meta"
-    with FakeTensorMode() as mode:
-        y = layer()(mode.from_tensor(torch.randn(2, 3)))
-    assert y.shape == (2, 3)
-    del state
-
-
-def fx_leaf(layer):
-    class Model(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.act = layer()
-
-        def forward(self, x):
-            return self.act(x)
-
-    graph = torch.fx.symbolic_trace(Model())
-    assert [node.op for node in graph.graph.nodes].count("call_module") == 1
-    x = sample(requires_grad=False)
-    assert not torch.equal(graph(x), graph(x))
-    graph.eval()
-    assert torch.equal(graph(x), graph(x))
-
-
 def copies(layer):
     module = layer(0.1, 0.2)
     buffer = io.BytesIO()
@@ -274,6 +137,78 @@ def hooks(layer):
     loss.backward(retain_graph=True)
     loss.backward()
     assert (x.grad == 2).all()
+
+
+def in_place(layer):
+    module, x = layer(inplace=True), sample()
+    hidden = x * 1
+    assert module(hidden) is hidden
+    hidden.sum().backward()
+    assert_is_rrelu(x, hidden, x.grad)
+
+
+def func_derivatives(layer):
+    x, module = sample((6,), requires_grad=False), layer()
+    for make in (
+        lambda: torch.func.grad(lambda v: module(v).sum())(x),
+        lambda: torch.func.vjp(module, x)[1](torch.ones(6))[0],
+        lambda: torch.func.jvp(module, (x,), (torch.ones(6),))[1],
+    ):
+        seed_all()
+        slopes = make()
+        seed_all()
+        assert torch.allclose(slopes * x, module(x))
+
+
+def hessian(layer):
+    module, x = layer(0.5, 0.5), torch.tensor([-1.0, 2.0])
+    found = torch.func.hessian(lambda v: (module(v) ** 3).sum())(x)
+    assert torch.allclose(found, torch.diag(torch.tensor([-0.75, 12.0])))
+
+
+def linearize(layer):
+    """With bounds that are equal: any random layer calls for slopes of its own here."""
+    module, x = layer(0.5, 0.5), torch.tensor([-1.0, 2.0])
+    y, linear = torch.func.linearize(module, x)
+    assert y.tolist() == [-0.5, 2]
+    assert linear(torch.ones(2)).tolist() == [0.5, 1]
+
+
+def module_hooks(layer):
+    module, seen = layer(), []
+    module.register_forward_hook(lambda *_: seen.append("forward"))
+    module.register_full_backward_hook(lambda *_: seen.append("backward"))
+    train(module, sample())
+    assert seen == ["forward", "backward"]
+
+
+def half_model(dtype):
+    def feature(layer):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(8, 8), layer(), nn.Linear(8, 1)).to(dtype)
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        losses = []
+        for _ in range(30):
+            loss = (model(sample((32, 8), dtype, False)).float() - 1).pow(2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        assert losses[-1] < losses[0] / 2
+
+    return feature
+
+
+def other_layouts(layer):
+    quantized = torch.quantize_per_tensor(torch.randn(3), 0.1, 0, torch.qint8)
+    nested = torch.nested.nested_tensor([torch.randn(2), torch.randn(3)])
+    for x in (torch.eye(3).to_sparse(), torch.eye(3).to_sparse_csr(), quantized, nested):
+        message = ""
+        try:
+            layer()(x)
+        except TypeError as error:
+            message = str(error)
+        assert "pass x." in message
 
 
 def _free_port():
@@ -328,32 +263,30 @@ FEATURES = {
     "training, float16": half(torch.float16),
     "training, bfloat16": half(torch.bfloat16),
     "training, float32": half(torch.float32),
+    "training, float64": half(torch.float64),
+    "a float16 model trains": half_model(torch.float16),
+    "a bfloat16 model trains": half_model(torch.bfloat16),
     "bfloat16 gradient is that of the slope used": bfloat16_gradient_is_the_slope_used,
     "gradient 1 at zero": gradient_at_zero,
     "channels-last kept": channels_last,
+    "in place in training": in_place,
     "in place in evaluation, negative mean": in_place_negative_evaluation,
     "bounds checked when given": bounds_checked_when_given,
     "hooks, two backwards over one graph": hooks,
+    "hooks of modules": module_hooks,
+    "sparse, quantized, nested: the error says what to call": other_layouts,
     "forward AD": forward_ad,
     "gradcheck, gradgradcheck": gradgradcheck,
     "`torch.func.vmap`, randomness different": vmap("different"),
     "`torch.func.vmap`, randomness same": vmap("same"),
     "`jacrev`, `jacfwd`": jacobians,
-    "`torch.compile`, aot_eager, training step": compiled("aot_eager"),
-    "`torch.compile`, inductor, training step": compiled("inductor"),
-    "`torch.compile`, inductor, dynamic shapes": compiled("inductor", dynamic=True),
-    "compiled slopes equal eager's, bit for bit": compiled_same_bits_as_eager,
-    "`torch.export`, strict, evaluation": export_evaluation(True),
-    "`torch.export`, not strict, evaluation": export_evaluation(False),
-    "`torch.onnx.export(dynamo=True)`, evaluation": onnx_evaluation,
-    "`torch.jit.script`, training": script(True),
-    "`torch.jit.script`, evaluation": script(False),
-    "`torch.jit.trace`, training": trace_training,
+    "`torch.func.grad`, `vjp`, `jvp`": func_derivatives,
+    "`torch.func.hessian`": hessian,
+    "`torch.func.linearize`": linearize,
+    **graphs.FEATURES,
     "checkpoint, reentrant": checkpointing(True),
     "checkpoint, not reentrant": checkpointing(False),
     "autocast": autocast,
-    "fake and meta tensors": fake_and_meta,
-    "`torch.fx` leaf with live `training`": fx_leaf,
     "copy, pickle, `torch.save`, empty `state_dict`": copies,
     "inference mode": inference_mode,
     "DistributedDataParallel": distributed("ddp"),
