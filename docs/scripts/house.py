@@ -99,7 +99,7 @@ def drawing() -> str:
             "runner, report,",
             "pytest plugin",
         ),
-        box(570, 270, 170, 100, GRAY, "porting", "names, scopes,", "rewriting rules,", "report"),
+        box(570, 270, 170, 100, GRAY, "porting", "rewriting rules,", "report; swap,", "copy, compare"),
         arrow(570, 153, 513, 153),
         arrow(570, 350, 513, 350),
         *(text(20, 428 + 20 * n, 12.5, line) for n, line in enumerate(NOTES)),

@@ -81,6 +81,8 @@ def run(command, folder):
 
 def runnable(words):
     """Return the words of a command as run here, or None: installing is not for these tests."""
+    if words[:3] == ["python", "-m", "venv"]:
+        return None
     if words[:1] == ["rrelu-compat"]:
         return [sys.executable, "-m", "rrelu_compat", *words[1:]]
     if words[:1] == ["python"] and (words[1:2] == ["-m"] or words[1].endswith(".py")):
@@ -164,6 +166,7 @@ def walk(text, folder):
     output, count, command = None, 0, None
     for block in blocks(text):
         if block.title:
+            (folder / block.title).parent.mkdir(parents=True, exist_ok=True)
             (folder / block.title).write_text(block.code)
         elif block.kind == "text" and output is not None and not block.between.strip():
             assert is_shown(block.code, output), f"{command}\nprinted:\n{output}"

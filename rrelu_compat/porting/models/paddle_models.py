@@ -172,14 +172,3 @@ def after_swap(layers: Iterable[Any], swapped: Iterable[Any]) -> None:
             paddle.jit.to_static(
                 layer, static._input_spec, full_graph=isinstance(static, ASTStaticFunction)
             )
-    _forget_symbolic_graphs()
-
-
-def _forget_symbolic_graphs() -> None:
-    # Their guards and keys see a layer's identity and place, not its class.
-    from paddle.jit.sot.infer_meta import InferMetaCache, LayerInferMetaCache
-    from paddle.jit.sot.opcode_translator.executor.executor_cache import OpcodeExecutorCache
-    from paddle.jit.sot.symbolic.compile_cache import CompileSIRCache
-
-    for cache in (OpcodeExecutorCache, CompileSIRCache, InferMetaCache, LayerInferMetaCache):
-        cache().clear()
