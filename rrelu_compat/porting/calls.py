@@ -252,6 +252,8 @@ def _parameter(api: Api, keyword: str) -> str:
     if keyword in api.input_names:
         return "input"
     known = set(api.parameters) if api.native else _ANY_KEYWORD
+    if api.framework == "paddle" and api.plain:
+        known = {*known, "inplace"}  # Paddle's next release
     if keyword not in known or keyword == "input":
         raise ByHandError(f"{keyword}= is not a parameter of the function")
     return keyword
@@ -270,6 +272,8 @@ def _convert_one(call: _Call, number: int, name: str) -> None:
         call.name_it(number, "training")
     elif name == "inplace":
         call.inplace(number)
+    elif name == "name" and arg.keyword is None and _is_bool(arg.value):
+        call.inplace(number)  # Paddle's next release
     elif name == "name":
         call.name(number, has_name)
     elif name == "generator":

@@ -220,6 +220,8 @@ def calls_obstacle(resolver: Resolver, node: cst.BaseExpression, api: Api) -> st
         after = handed_to.args[list(handed_to.args).index(above) + 1 :]  # type: ignore[arg-type]
         if len([arg for arg in after if arg.keyword is None]) > 3:
             return f"training may be handed on by position, which can't be combined with {default}"
+        if any(arg.keyword and arg.keyword.value in api.input_names for arg in handed_to.args):
+            return "the input may be handed on by a keyword that the target lacks"
     if called_with(tree, node) == "starmap":
         return f"whether training is handed on by position can't be known; the default is {default}"
     for call in (*_receivers(resolver, node), *_possible_receivers(resolver, node, api)):

@@ -25,6 +25,7 @@ from rrelu_compat.porting.text import Edit, OverlapError, Position, Text
 from rrelu_compat.porting.tree import Tree
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from rrelu_compat.porting.scan import Hit
@@ -165,9 +166,21 @@ def _doubt_identity(expressions: Expressions, plans: list[Plan]) -> None:
     Each becomes a ``functools.partial`` of its own, so that ``act in ACTIVATIONS`` would turn false.
     """
     wrapped = [plan for plan in plans if plan.status == REWRITTEN and plan.wraps]
-    if not wrapped:
-        return
-    tree = expressions.tree
+    compared = list(_comparisons(expressions.tree)) if wrapped else []
+    for plan in wrapped:
+        holders = _given_to(expressions.tree, plan)
+        lines = [line for line, names in compared if names & holders]
+        if not lines and len(wrapped) > 1:  # several may be compared with each other anywhere
+            lines = [line for line, _ in compared]
+        if lines:
+            plan.give_up(
+                "each reference becomes an object of its own to keep its default, and line "
+                f"{lines[0]} may compare it with another"
+            )
+
+
+def _comparisons(tree: Tree) -> Iterator[tuple[int, set[str]]]:
+    """Yield the line and the names of every comparison between two names or attributes."""
     for node in tree.nodes:
         if not isinstance(node, cst.Comparison):
             continue
@@ -179,17 +192,9 @@ def _doubt_identity(expressions: Expressions, plans: list[Plan]) -> None:
             )
             if not identity or not all(isinstance(one, (cst.Name, cst.Attribute)) for one in sides):
                 continue
-            if any(isinstance(side, cst.Name) and side.value == "None" for side in sides):
-                continue
             names = {contexts.last_name(side) for side in sides}
-            # Several may be compared with each other; one alone with what other files hand in.
-            for plan in wrapped:
-                if len(wrapped) > 1 or _given_to(tree, plan) & names:
-                    plan.give_up(
-                        "each reference becomes an object of its own to keep its default, and line "
-                        f"{tree.start(node).line} may compare it with another"
-                    )
-            wrapped = [plan for plan in wrapped if plan.status == REWRITTEN]
+            if "None" not in names:
+                yield tree.start(node).line, names
 
 
 def _given_to(tree: Tree, plan: Plan) -> set[str]:
