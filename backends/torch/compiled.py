@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -70,7 +71,7 @@ def _key(generator: Any) -> Tensor:
         array = generator._state if own else FRAMEWORK_STATE
         state = torch.from_numpy(array).view(torch.int64)
     elif own and generator.tensor is None:
-        return _key_by_number(generator)
+        return _key_alone(generator)
     else:
         # In inference mode Dynamo cannot make tensors of arrays.
         state = generator.tensor if own else FRAMEWORK_TENSOR
@@ -79,10 +80,19 @@ def _key(generator: Any) -> Tensor:
     return drawn[:2]
 
 
-def _key_by_number(generator: Any) -> Tensor:
-    """Draw where a graph can have no state (under transforms): by a number of its own and a handle."""
-    number = torch.randint(0, 2**63 - 1, (), dtype=torch.int64, device="cpu")
-    key: Tensor = calls.draw_by_number(number, -1 if generator is None else id(generator))
+_sites = itertools.count()
+
+
+def _site() -> int:
+    return next(_sites)
+
+
+_site._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+def _key_alone(generator: Any) -> Tensor:
+    """Draw where a graph can have no state (under transforms): by a handle, and a number of the place."""
+    key: Tensor = calls.draw_alone(-1 if generator is None else id(generator), _site())
     return key
 
 
@@ -121,7 +131,7 @@ def _apply(
         key = _key(generator) if training else key_tensor(0, 0)
         return dtensor.apply(x, lower, upper, training, inplace, generator, key)
     if torch._C._are_functorch_transforms_active():
-        key = _key_by_number(generator)
+        key = _key_alone(generator)
         many = calls.multipliers(x.detach(), key, lower, upper)
         return graphs.finish(x, scaled(x, many), inplace)
     key = _key(generator)

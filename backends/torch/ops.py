@@ -31,7 +31,7 @@ _library.define(
     tags=(torch.Tag.nondeterministic_seeded,),
 )
 _library.define(
-    "draw_by_number(Tensor number, int handle) -> Tensor",
+    "draw_alone(int handle, int site) -> Tensor",
     tags=(torch.Tag.nondeterministic_seeded,),
 )
 _library.define(f"forward(Tensor x, {_KEY}) -> (Tensor, Tensor)")
@@ -79,10 +79,17 @@ def draw(state: Tensor, own: bool) -> Tensor:
     return torch.cat([key_tensor(*taken), key_tensor(seed, (call + 1) % 2**64)])
 
 
-def draw_by_number(number: Tensor, handle: int) -> Tensor:
-    """Take the key of a training call whose number the graph drew itself, from the Generator of an id."""
-    own = seeds.generator_by_handle(handle)
-    return key_tensor(*seeds.take_in_graph(own, int(number.item())))
+def draw_alone(handle: int, site: int) -> Tensor:
+    """Take the key of a training call where a graph can carry no state, from the Generator of an id.
+
+    Parameters
+    ----------
+    handle : int
+        The ``id`` of the Generator; -1: the number drawn from PyTorch is the seed.
+    site : int
+        The number of this draw among all that were traced: equal draws would be merged into one.
+    """
+    return key_tensor(*seeds.take_in_graph(seeds.generator_by_handle(handle)))
 
 
 def forward(
@@ -151,8 +158,8 @@ def _draw_fake(state: Tensor, own: bool) -> Tensor:
     return state.new_empty(4)
 
 
-def _draw_by_number_fake(number: Tensor, handle: int) -> Tensor:
-    return number.new_empty(2)
+def _draw_alone_fake(handle: int, site: int) -> Tensor:
+    return torch.empty(2, dtype=torch.int64, device=CPU)
 
 
 def _forward_fake(x: Tensor, *args: Any) -> tuple[Tensor, Tensor]:
@@ -192,13 +199,6 @@ def _backward_gradient(ctx: Any, g: Tensor) -> tuple[Any, ...]:
     )
 
 
-def _draw_by_number_vmap(
-    info: Any, in_dims: tuple[Any, ...], number: Tensor, handle: int
-) -> tuple[Tensor, None]:
-    """One key for the batch: randomness="different" makes a number for each sample; the first serves."""
-    return torch.ops.rrelu_compat_v1.draw_by_number(number.select(in_dims[0], 0), handle), None
-
-
 def _multipliers_vmap(
     info: Any,
     in_dims: tuple[Any, ...],
@@ -228,7 +228,7 @@ def _multipliers_vmap(
 
 for _name, _real, _fake in (
     ("draw", draw, _draw_fake),
-    ("draw_by_number", draw_by_number, _draw_by_number_fake),
+    ("draw_alone", draw_alone, _draw_alone_fake),
     ("forward", forward, _forward_fake),
     ("backward", backward, _backward_fake),
     ("multipliers", multipliers, _multipliers_fake),
@@ -253,7 +253,6 @@ torch.library.register_autograd(
 torch.library.register_autograd(
     f"{NAMESPACE}::backward", _backward_gradient, setup_context=_backward_context, lib=_library
 )
-torch.library.register_vmap(f"{NAMESPACE}::draw_by_number", _draw_by_number_vmap, lib=_library)
 torch.library.register_vmap(f"{NAMESPACE}::multipliers", _multipliers_vmap, lib=_library)
 
 calls: Any = torch.ops.rrelu_compat_v1

@@ -134,20 +134,15 @@ def take_anywhere(generator: Any, agree: Callable[[int], int] | None = None) -> 
         return take(generator, agree)
 
 
-def take_in_graph(
-    own: tuple[int, int] | Generator | None, number: int | None = None
-) -> tuple[int, int]:
+def take_in_graph(own: tuple[int, int] | Generator | None) -> tuple[int, int]:
     """`take` for a graph that is running.
 
     Parameters
     ----------
     own : (seed, call), Generator or None
-        Where the graph's Generator stands, or itself; None: the number is the seed.
-    number : int, optional
-        The number, where the graph has drawn it.
+        Where the graph's Generator stands, or itself; None: the number drawn from PyTorch is the seed.
     """
-    if number is None:
-        number = draw_number()
+    number = draw_number()
     if repeating():
         entry = recall(number)
         return entry.seed, entry.call

@@ -7,14 +7,13 @@ import copy
 import pytest
 import torch
 from torch import nn
-from torch._dynamo.testing import CompileCounterWithBackend
+from torch_compilation import BACKENDS, assert_same, counted, step
 
 import rrelu_compat
 from rrelu_compat import BoundsError, DTypeError, Generator
 from rrelu_compat.torch import RReLU, rrelu, rrelu_
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-BACKENDS = ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
 
 
 @pytest.fixture(autouse=True)
@@ -22,22 +21,6 @@ def _fresh_dynamo():
     torch._dynamo.reset()
     yield
     torch._dynamo.reset()
-
-
-def counted(function, backend="aot_eager", **options):
-    counter = CompileCounterWithBackend(backend)
-    return torch.compile(function, backend=counter, fullgraph=True, **options), counter
-
-
-def step(function, x, *args):
-    x = x.detach().clone(memory_format=torch.preserve_format).requires_grad_()
-    y = function(x, *args)
-    y.pow(2).sum().backward()
-    return y.detach(), x.grad
-
-
-def assert_same(definition, a, b):
-    assert all(definition.same_bits(u, v) for u, v in zip(a, b, strict=True))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -278,74 +261,6 @@ def test_graph_breaks_and_branches(definition):
         expected = step(work, x)
         layer.generator.reposition(1)
         assert_same(definition, step(compiled, x), expected)
-
-
-# With transforms.
-
-
-def test_transforms_inside_a_compiled_function(definition):
-    generator = Generator(1)
-
-    def f(x):
-        return rrelu(x, 0.1, 0.6, True, generator=generator)
-
-    x = torch.randn(4, 5)
-    a = definition.training(x, 0.1, 0.6, 1)[1](torch.ones(4, 5))
-    row = definition.training(x[0], 0.1, 0.6, 1)[1](torch.ones(5))
-    cases = {
-        "vmap": (lambda x: torch.vmap(f, randomness="different")(x), x, a * x),
-        "grad": (torch.func.grad(lambda x: f(x).sum()), x, a),
-        "vmap of grad": (
-            torch.vmap(torch.func.grad(lambda x: f(x).sum()), randomness="different"),
-            x,
-            a,
-        ),
-        "jacrev": (torch.func.jacrev(f), x[0], torch.diag(row)),
-        "jacfwd": (torch.func.jacfwd(f, randomness="same"), x[0], torch.diag(row)),
-    }
-    for name, (function, argument, expected) in cases.items():
-        torch._dynamo.reset()
-        generator.reposition(1)
-        compiled, _ = counted(function)
-        assert torch.equal(compiled(argument), expected), name
-        assert generator.call == 1
-
-
-@pytest.mark.parametrize("randomness", ["different", "same"])
-def test_compiled_vmap_with_pytorchs_own_generator(randomness):
-    """Fresh and reproducible, one key for the batch; numbers of the graph's own, not eager's."""
-    compiled, counter = counted(
-        torch.vmap(lambda x: rrelu(x, 0.1, 0.6, True), randomness=randomness)
-    )
-    x = -torch.ones(6, 50)
-
-    def run():
-        leaf = x.clone().requires_grad_()
-        y = compiled(leaf)
-        y.sum().backward()
-        assert torch.equal(leaf.grad, -y)
-        return y.detach()
-
-    torch.manual_seed(1)
-    first, second = run(), run()
-    assert not torch.equal(first, second)
-    torch.manual_seed(1)
-    assert torch.equal(run(), first)
-    assert counter.frame_count == 1
-    assert len({row.numpy().tobytes() for row in first}) == (6 if randomness == "different" else 1)
-    assert len(first.unique()) > 45
-    assert (first <= -0.1).all()
-    assert (first >= -0.6).all()
-
-
-def test_compiled_vmap_with_randomness_error_raises():
-    for generator in (None, Generator(1)):
-        torch._dynamo.reset()
-        compiled, _ = counted(
-            torch.vmap(lambda x, g=generator: rrelu(x, training=True, generator=g))
-        )
-        with pytest.raises(Exception, match="randomness"):
-            compiled(-torch.ones(3, 4))
 
 
 # Errors are those of eager, at trace time.
