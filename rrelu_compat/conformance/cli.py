@@ -55,7 +55,8 @@ def _installed() -> list[str]:
     from rrelu_compat.dispatch import BUILTIN as BACKENDS
     from rrelu_compat.dispatch import is_installed
 
-    return [name for name in BACKENDS if name in BUILTIN and is_installed(name)]
+    # CuPy may be installed where there is no GPU: it is checked when it is named.
+    return [name for name in BACKENDS if name in BUILTIN and name != "cupy" and is_installed(name)]
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 ENTRY_POINT_GROUP = "rrelu_compat.subjects"
-BUILTIN = ("numpy", "torch", "paddle", "torch-native", "paddle-native")
+BUILTIN = ("numpy", "torch", "paddle", "cupy", "torch-native", "paddle-native")
 
 _NEEDED = ("name", "capabilities", "from_numpy", "to_numpy", "forward")
 
@@ -118,7 +118,7 @@ def load_subject(reference: str) -> Any:
     Parameters
     ----------
     reference : str
-        "numpy", "torch", "paddle", "torch-native" or "paddle-native"; a name of the entry-point group
+        "numpy", "torch", "paddle", "cupy", "torch-native" or "paddle-native"; a name of the entry-point group
         ``rrelu_compat.subjects``; or ``module:object``, where the object is a subject or a callable
         that makes one, and the module may lie in the working directory.
 

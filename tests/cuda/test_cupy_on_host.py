@@ -15,12 +15,15 @@ import pytest
 import rrelu_compat
 from rrelu_compat import DTypeError, Generator, dispatch, kernels
 from rrelu_compat import numpy as ours
+from rrelu_compat.conformance import check_subject
+from rrelu_compat.conformance.results import succeeded
 from rrelu_compat.kernels import cuda as cuda_kernels
 
 DTYPES = ["float16", "bfloat16", "float32", "float64"]
 pytestmark = pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 
-MODULES = ("cupy", "rrelu_compat.cupy", "rrelu_compat.backends.cupy")
+SUBJECT = "rrelu_compat.conformance.subjects.cupy_subject"
+MODULES = ("cupy", "rrelu_compat.cupy", "rrelu_compat.backends.cupy", SUBJECT)
 
 
 class Device(contextlib.nullcontext):
@@ -66,9 +69,15 @@ def fake_cupy():
     module.ndarray = ndarray
     for name in ("empty", "empty_like", "ones", "asarray", "where"):
         setattr(module, name, made(getattr(np, name)))
+    module.lib = types.SimpleNamespace(
+        stride_tricks=types.SimpleNamespace(as_strided=made(np.lib.stride_tricks.as_strided))
+    )
     module.default = RandomState(0)
     module.random = types.SimpleNamespace(
-        RandomState=RandomState, Generator=CuPyGenerator, get_random_state=lambda: module.default
+        RandomState=RandomState,
+        Generator=CuPyGenerator,
+        get_random_state=lambda: module.default,
+        seed=lambda n: setattr(module, "default", RandomState(n)),
     )
     module.cuda = types.SimpleNamespace(
         get_current_stream=lambda: types.SimpleNamespace(ptr=0x33),
@@ -199,3 +208,52 @@ def test_without_cupy_the_cure_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(ModuleNotFoundError, match="cupy"):
         dispatch.get_backend("cupy")
+
+
+@pytest.fixture
+def without_kernels(machine):
+    machine.capability = (5, 2)
+    cuda_kernels.missing.cache_clear()
+
+
+def test_the_conformance_run(cupy, without_kernels):
+    results = check_subject("cupy", max_examples=2)
+    assert [f"{r.outcome} {r.id}: {r.message}" for r in results if r.bad] == []
+    assert succeeded(results)
+    assert sum(r.examples > 0 for r in results) > 800
+
+
+# All but what needs large arrays: lanes of a warp as coroutines are slow.
+WITH_KERNELS = {
+    "checks": [
+        "dtypes.*",
+        "forward.*",
+        "evaluation.*",
+        "bounds.*",
+        "special.*",
+        "layout.*",
+        "inplace.*",
+        "gradient.*",
+        "portable.[!l]*",
+        "layer.*",
+        "errors.*",
+    ]
+}
+
+
+def test_the_conformance_run_on_the_kernels(cupy, machine):
+    results = check_subject("cupy", max_examples=1, **WITH_KERNELS)
+    assert [f"{r.outcome} {r.id}: {r.message}" for r in results if r.bad] == []
+    assert succeeded(results)
+    assert sum(r.examples > 0 for r in results) > 500
+    assert machine.launches
+
+
+def test_a_shifted_stream_fails_the_conformance_run(cupy, monkeypatch):
+    forward = cuda_kernels.forward_strided
+
+    def shifted(*arguments):
+        forward(*arguments[:11], arguments[11] + 4, *arguments[12:])
+
+    monkeypatch.setattr(cuda_kernels, "forward_strided", shifted)
+    assert any(r.bad for r in check_subject("cupy", max_examples=1, checks=["portable.forward"]))

@@ -41,6 +41,12 @@ def test_bits_are_those_of_the_cpu(dtype, training, layout):
     )
 
 
+def test_the_conformance_run():
+    from rrelu_compat.cli import main
+
+    assert main(["conformance", "cupy", "--device", "cuda"]) == 0
+
+
 def test_sources_and_streams():
     import cupy
 
