@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from rrelu_compat.porting.models.result import Comparison, Divergence, Row
     from rrelu_compat.porting.models.swap import swap
     from rrelu_compat.porting.models.weights import copy_weights
-    from rrelu_compat.porting.report import FileReport, Report, Use
-    from rrelu_compat.porting.rewrite import port_source
-    from rrelu_compat.porting.run import diff, port_paths, write
+    from rrelu_compat.porting.source.report import FileReport, Report, Use
+    from rrelu_compat.porting.source.rewrite import port_source
+    from rrelu_compat.porting.source.run import diff, port_paths, write
 
 _HOME = {
     "Comparison": "models.result",
@@ -21,13 +21,13 @@ _HOME = {
     "compare": "models.compare",
     "copy_weights": "models.weights",
     "swap": "models.swap",
-    "FileReport": "report",
-    "Report": "report",
-    "Use": "report",
-    "diff": "run",
-    "port_paths": "run",
-    "port_source": "rewrite",
-    "write": "run",
+    "FileReport": "source.report",
+    "Report": "source.report",
+    "Use": "source.report",
+    "diff": "source.run",
+    "port_paths": "source.run",
+    "port_source": "source.rewrite",
+    "write": "source.run",
 }
 
 

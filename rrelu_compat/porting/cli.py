@@ -41,7 +41,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     """Carry out the command and return its exit status."""
     try:
-        from rrelu_compat.porting import run as runner
+        from rrelu_compat.porting.source import run as runner
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] != "libcst":
             raise

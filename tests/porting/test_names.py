@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from rrelu_compat.porting import names
-from rrelu_compat.porting.names import lookup
+from rrelu_compat.porting.source import names
+from rrelu_compat.porting.source.names import lookup
 
 
 def resolve(path: str) -> Any:

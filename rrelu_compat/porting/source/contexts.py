@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import libcst as cst
 from libcst.metadata import Assignment
 
-from rrelu_compat.porting.tree import dotted
+from rrelu_compat.porting.source.tree import dotted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rrelu_compat.porting.names import Api
-    from rrelu_compat.porting.resolve import Resolver
-    from rrelu_compat.porting.tree import Tree
+    from rrelu_compat.porting.source.names import Api
+    from rrelu_compat.porting.source.resolve import Resolver
+    from rrelu_compat.porting.source.tree import Tree
 
 # Reading these says nothing about a default and holds for the shim's function and class as well.
 _HARMLESS_ATTRIBUTES = {"__name__", "__qualname__", "__doc__"}

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from rrelu_compat.porting.names import INPUT, Api
-from rrelu_compat.porting.text import Edit, Position
-from rrelu_compat.porting.tree import sole_value
+from rrelu_compat.porting.source.names import INPUT, Api
+from rrelu_compat.porting.source.text import Edit, Position
+from rrelu_compat.porting.source.tree import sole_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rrelu_compat.porting.resolve import Resolver
+    from rrelu_compat.porting.source.resolve import Resolver
 
 _LAYER_KEYWORDS = {
     ("torch", True): {"lower", "upper", "inplace"},

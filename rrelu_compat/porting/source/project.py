@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rrelu_compat.porting.files import read_source
-from rrelu_compat.porting.names import STARS, canonical, is_framework, join
+from rrelu_compat.porting.source.files import read_source
+from rrelu_compat.porting.source.names import STARS, canonical, is_framework, join
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,13 +7,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rrelu_compat.porting.files import read_source, walk, write_source
-from rrelu_compat.porting.names import TARGETS
-from rrelu_compat.porting.notebooks import port_notebook
-from rrelu_compat.porting.project import Project
-from rrelu_compat.porting.report import FileReport, Report
-from rrelu_compat.porting.rewrite import analyse, port_source, reported
-from rrelu_compat.porting.scan import mentions
+from rrelu_compat.porting.source.files import read_source, walk, write_source
+from rrelu_compat.porting.source.names import TARGETS
+from rrelu_compat.porting.source.notebooks import port_notebook
+from rrelu_compat.porting.source.project import Project
+from rrelu_compat.porting.source.report import FileReport, Report
+from rrelu_compat.porting.source.rewrite import analyse, port_source, reported
+from rrelu_compat.porting.source.scan import mentions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from rrelu_compat.porting.plan import BY_HAND, REWRITTEN, UNCHANGED, Plan
-from rrelu_compat.porting.scan import IN_CODE
+from rrelu_compat.porting.source.plan import BY_HAND, REWRITTEN, UNCHANGED, Plan
+from rrelu_compat.porting.source.scan import IN_CODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rrelu_compat.porting.expressions import Expressions
-    from rrelu_compat.porting.names import Api
-    from rrelu_compat.porting.resolve import ImportStatement, Meaning
+    from rrelu_compat.porting.source.expressions import Expressions
+    from rrelu_compat.porting.source.names import Api
+    from rrelu_compat.porting.source.resolve import ImportStatement, Meaning
 
 
 @dataclass

@@ -13,7 +13,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rrelu_compat.porting.text import Position, Text
+from rrelu_compat.porting.source.text import Position, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import libcst as cst
 from libcst.metadata import ImportAssignment
 
-from rrelu_compat.porting import contexts
-from rrelu_compat.porting.calls import ByHandError, convert_function, convert_layer
-from rrelu_compat.porting.names import MODULE, STARS, Api, is_framework, lookup
-from rrelu_compat.porting.plan import BY_HAND, REWRITTEN, UNCHANGED, Plan
-from rrelu_compat.porting.scan import IN_CODE
-from rrelu_compat.porting.tree import literal, positional, sole_value
+from rrelu_compat.porting.source import contexts
+from rrelu_compat.porting.source.calls import ByHandError, convert_function, convert_layer
+from rrelu_compat.porting.source.names import MODULE, STARS, Api, is_framework, lookup
+from rrelu_compat.porting.source.plan import BY_HAND, REWRITTEN, UNCHANGED, Plan
+from rrelu_compat.porting.source.scan import IN_CODE
+from rrelu_compat.porting.source.tree import literal, positional, sole_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rrelu_compat.porting.resolve import Meaning, Resolver
-    from rrelu_compat.porting.text import Position
-    from rrelu_compat.porting.tree import Tree
+    from rrelu_compat.porting.source.resolve import Meaning, Resolver
+    from rrelu_compat.porting.source.text import Position
+    from rrelu_compat.porting.source.tree import Tree
 
 _FRAMEWORK = {"torch": "PyTorch", "paddle": "Paddle"}
 

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import libcst as cst
 from libcst.metadata import Assignment, ImportAssignment
 
-from rrelu_compat.porting.names import MODULE
-from rrelu_compat.porting.plan import BY_HAND, REWRITTEN, Plan
-from rrelu_compat.porting.text import Edit, Position
-from rrelu_compat.porting.tree import literal
+from rrelu_compat.porting.source.names import MODULE
+from rrelu_compat.porting.source.plan import BY_HAND, REWRITTEN, Plan
+from rrelu_compat.porting.source.text import Edit, Position
+from rrelu_compat.porting.source.tree import literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rrelu_compat.porting.imports import ImportChanges
-    from rrelu_compat.porting.resolve import Binding, ImportStatement, Resolver
-    from rrelu_compat.porting.tree import Tree
+    from rrelu_compat.porting.source.imports import ImportChanges
+    from rrelu_compat.porting.source.resolve import Binding, ImportStatement, Resolver
+    from rrelu_compat.porting.source.tree import Tree
 
 _REFLECTION = {"eval", "exec", "globals", "locals", "vars"}
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from rrelu_compat.porting.names import is_framework
-from rrelu_compat.porting.plan import BY_HAND, REWRITTEN, Plan
-from rrelu_compat.porting.project import is_standard
-from rrelu_compat.porting.text import Edit
-from rrelu_compat.porting.tree import dotted, literal, positional, sole_value
+from rrelu_compat.porting.source.names import is_framework
+from rrelu_compat.porting.source.plan import BY_HAND, REWRITTEN, Plan
+from rrelu_compat.porting.source.project import is_standard
+from rrelu_compat.porting.source.text import Edit
+from rrelu_compat.porting.source.tree import dotted, literal, positional, sole_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rrelu_compat.porting.resolve import Resolver
-    from rrelu_compat.porting.tree import Tree
+    from rrelu_compat.porting.source.resolve import Resolver
+    from rrelu_compat.porting.source.tree import Tree
 
 _PRIVATE = ("_lower", "_upper", "_name")
 

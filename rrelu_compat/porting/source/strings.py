@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from rrelu_compat.porting import contexts
-from rrelu_compat.porting.names import MODULE, lookup
-from rrelu_compat.porting.plan import BY_HAND, REWRITTEN, UNCHANGED, Plan
-from rrelu_compat.porting.resolve import subscript_key
-from rrelu_compat.porting.text import Edit, Position
-from rrelu_compat.porting.tree import dotted, literal, positional
+from rrelu_compat.porting.source import contexts
+from rrelu_compat.porting.source.names import MODULE, lookup
+from rrelu_compat.porting.source.plan import BY_HAND, REWRITTEN, UNCHANGED, Plan
+from rrelu_compat.porting.source.resolve import subscript_key
+from rrelu_compat.porting.source.text import Edit, Position
+from rrelu_compat.porting.source.tree import dotted, literal, positional
 
 if TYPE_CHECKING:
-    from rrelu_compat.porting.expressions import Expressions
-    from rrelu_compat.porting.resolve import Meaning, Resolver
-    from rrelu_compat.porting.scan import Hit
-    from rrelu_compat.porting.tree import Tree
+    from rrelu_compat.porting.source.expressions import Expressions
+    from rrelu_compat.porting.source.resolve import Meaning, Resolver
+    from rrelu_compat.porting.source.scan import Hit
+    from rrelu_compat.porting.source.tree import Tree
 
 # Functions whose strings are for people.
 _TALKING = {

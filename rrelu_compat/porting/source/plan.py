@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rrelu_compat.porting.report import BY_HAND, REWRITTEN, UNCHANGED
+from rrelu_compat.porting.source.report import BY_HAND, REWRITTEN, UNCHANGED
 
 if TYPE_CHECKING:
-    from rrelu_compat.porting.names import Api
-    from rrelu_compat.porting.resolve import Binding
-    from rrelu_compat.porting.text import Edit, Position
-    from rrelu_compat.porting.tree import Span
+    from rrelu_compat.porting.source.names import Api
+    from rrelu_compat.porting.source.resolve import Binding
+    from rrelu_compat.porting.source.text import Edit, Position
+    from rrelu_compat.porting.source.tree import Span
 
 
 @dataclass

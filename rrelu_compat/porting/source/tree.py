@@ -15,7 +15,7 @@ from libcst.metadata import (
     ScopeProvider,
 )
 
-from rrelu_compat.porting.text import Position, Text
+from rrelu_compat.porting.source.text import Position, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

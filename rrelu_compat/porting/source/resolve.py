@@ -13,9 +13,16 @@ from libcst.metadata import (
     ImportAssignment,
 )
 
-from rrelu_compat.porting.names import STARS, Api, canonical, is_framework, join, lookup
-from rrelu_compat.porting.project import UNKNOWN, Project, find_module, is_standard
-from rrelu_compat.porting.tree import Tree, assigned_value, dotted, literal, module_of, positional
+from rrelu_compat.porting.source.names import STARS, Api, canonical, is_framework, join, lookup
+from rrelu_compat.porting.source.project import UNKNOWN, Project, find_module, is_standard
+from rrelu_compat.porting.source.tree import (
+    Tree,
+    assigned_value,
+    dotted,
+    literal,
+    module_of,
+    positional,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

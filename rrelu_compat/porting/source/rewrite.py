@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from rrelu_compat.porting import contexts
-from rrelu_compat.porting.attributes import Attributes
-from rrelu_compat.porting.expressions import Expressions
-from rrelu_compat.porting.imports import plan_imports
-from rrelu_compat.porting.insertions import ImportEditor
-from rrelu_compat.porting.names import TARGETS
-from rrelu_compat.porting.plan import BY_HAND, REWRITTEN, Plan
-from rrelu_compat.porting.project import Project
-from rrelu_compat.porting.report import FileReport, Use
-from rrelu_compat.porting.resolve import Resolver
-from rrelu_compat.porting.scan import scan
-from rrelu_compat.porting.strings import Strings
-from rrelu_compat.porting.text import Edit, OverlapError, Position, Text
-from rrelu_compat.porting.tree import Tree
+from rrelu_compat.porting.source import contexts
+from rrelu_compat.porting.source.attributes import Attributes
+from rrelu_compat.porting.source.expressions import Expressions
+from rrelu_compat.porting.source.imports import plan_imports
+from rrelu_compat.porting.source.insertions import ImportEditor
+from rrelu_compat.porting.source.names import TARGETS
+from rrelu_compat.porting.source.plan import BY_HAND, REWRITTEN, Plan
+from rrelu_compat.porting.source.project import Project
+from rrelu_compat.porting.source.report import FileReport, Use
+from rrelu_compat.porting.source.resolve import Resolver
+from rrelu_compat.porting.source.scan import scan
+from rrelu_compat.porting.source.strings import Strings
+from rrelu_compat.porting.source.text import Edit, OverlapError, Position, Text
+from rrelu_compat.porting.source.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from rrelu_compat.porting.scan import Hit
+    from rrelu_compat.porting.source.scan import Hit
 
 
 def port_source(
