@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from rrelu_compat.porting import port_source
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -114,8 +117,6 @@ def test_snippets_and_their_record() -> None:
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
 def test_ours_is_what_the_rewriter_makes(snippet: str) -> None:
-    from rrelu_compat.porting import port_source
-
     report = port_source((HERE / snippet / "original.py").read_text("utf-8"), "paddle")
     assert report.after == (HERE / snippet / "ours.py").read_text("utf-8")
     assert report.count("rewritten") >= 1
@@ -183,12 +184,31 @@ def test_paconvert_alone(runs: dict[str, Run]) -> None:
     assert found == dict.fromkeys(SNIPPETS, "right") | ALONE
 
 
+@pytest.fixture(scope="module")
+def paconvert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """PaConvert's command, in an environment of its own."""
+    command: Path = record.install(tmp_path_factory.mktemp("paconvert") / "venv")
+    return command
+
+
 @pytest.mark.slow
-def test_recorded_anew(tmp_path: Path) -> None:
-    """PaConvert, installed in an environment of its own, gives again what is recorded."""
-    record.record(record.install(tmp_path / "venv"), tmp_path / "out")
-    written = sorted(file for file in (tmp_path / "out").rglob("*") if file.is_file())
+def test_recorded_anew(tmp_path: Path, paconvert: Path) -> None:
+    """PaConvert gives again what is recorded."""
+    record.record(paconvert, tmp_path)
+    written = sorted(file for file in tmp_path.rglob("*") if file.is_file())
     assert len(written) == 3 * len(SNIPPETS) + 3
     for file in written:
-        kept = HERE / file.relative_to(tmp_path / "out")
+        kept = HERE / file.relative_to(tmp_path)
         assert file.read_text("utf-8") == kept.read_text("utf-8"), kept.name
+
+
+@pytest.mark.slow
+def test_the_network_of_the_guide(paconvert: Path) -> None:
+    """The guide's network, rewritten and converted, is what the guide shows."""
+    page = (ROOT / "docs" / "porting.md").read_text("utf-8")
+    files = dict(re.findall(r'(?ms)^```python title="([^"]+)"\n(.*?)^```', page))
+    assert f"pip install paconvert=={record.pinned()}" in page
+    ours = port_source(files["model/net.py"], "neutral").after
+    assert (
+        record.convert(paconvert, {"net": ours})[0]["net"].strip() == files["port/net.py"].strip()
+    )
