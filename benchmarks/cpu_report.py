@@ -1,0 +1,158 @@
+"""Tables, budgets and the plot of what ``cpu.py`` measured."""
+
+from __future__ import annotations
+
+import pathlib
+
+SIZES = [2**10, 2**14, 2**18, 2**20, 2**24]
+OPERATIONS = ["forward", "forward+backward"]
+PAGE = pathlib.Path(__file__).parents[1] / "docs" / "performance.md"
+
+
+def line(cell):
+    """Return one line of the table."""
+    got = cell["candidates"]
+    ours = got["ours"]["ns_per_element"]
+
+    def ratio(name):
+        return f"{got[name]['ns_per_element'] / ours:8.2f}" if name in got else f"{'-':>8}"
+
+    low, high = got["ours"]["quartiles"]
+    return (
+        f"{cell['framework']:6} {cell['threads']:2} {cell['dtype']:8} {cell['mode']:5} "
+        f"{cell['operation']:16} 2**{cell['size'].bit_length() - 1:<2} {got['ours']['us_per_call']:10.1f} "
+        f"{ours:8.3f} {low:7.3f}-{high:<7.3f} {ratio('native')} {ratio('native, compiled')} "
+        f"{ratio('leaky_relu')} {ratio('empty custom operation')} {ratio('copy')}"
+    )
+
+
+HEADER = (
+    "                                                      ours:                               "
+    "time of the others, ours is 1:\n"
+    "frame-  thr dtype    mode  operation        size     us/call  ns/elem  quartiles        native "
+    "compiled    leaky    empty     copy"
+)
+
+
+def report(result):
+    """Return the text report."""
+    machine = result["machine"]
+    lines = [
+        f"{machine['processor']}, {machine['processors']} processors, kernel path {machine['kernel']}, "
+        + ", ".join(f"{k} {v}" for k, v in machine["versions"].items()),
+        "",
+        HEADER,
+        *map(line, result["cells"]),
+    ]
+    if result["kept_bits"]:
+        lines += ["", "kept for backward, bits per float32 element (measured):"]
+        lines += [
+            f"  {framework:6} " + ", ".join(f"{name} {bits:.1f}" for name, bits in row.items())
+            for framework, row in result["kept_bits"].items()
+        ]
+    return "\n".join(lines) + "\n"
+
+
+#: What is promised: our time divided by another's, float32, one thread, at most.
+BUDGETS = [
+    ("torch", "train", "forward", 2**20, "native", 1 / 10),
+    ("paddle", "train", "forward", 2**20, "native", 1 / 4),
+    ("torch", "train", "forward+backward", 2**20, "native", 1 / 6),
+    ("torch", "train", "forward+backward", 2**20, "leaky_relu", 2.8),
+    ("paddle", "train", "forward+backward", 2**20, "native", 1 / 2.3),
+    ("paddle", "train", "forward+backward", 2**20, "leaky_relu", 1.8),
+    ("torch", "train", "forward", 2**24, "leaky_relu", 1.3),
+    ("paddle", "train", "forward", 2**24, "leaky_relu", 1.3),
+    ("torch", "train", "forward", 2**10, "native", 1.5),
+    ("paddle", "train", "forward", 2**10, "native", 1.5),
+    ("torch", "train", "forward+backward", 2**10, "native", 2.0),
+    ("paddle", "train", "forward+backward", 2**10, "native", 2.5),
+    *(
+        (framework, "eval", "forward", size, "leaky_relu", 1.1 if size >= 2**18 else 3.0)
+        for framework in ("torch", "paddle")
+        for size in SIZES
+    ),
+]
+
+
+def budgets(result):
+    """Return the table of budgets: what was promised, what was measured."""
+    lines = [
+        "| work, float32, one thread | against | our time divided by its: at most | measured | |",
+        "|---|---|---|---|---|",
+    ]
+    for framework, mode, operation, size, other, limit in BUDGETS:
+        for cell in result["cells"]:
+            key = (cell["framework"], cell["mode"], cell["operation"], cell["size"])
+            alike = (cell["dtype"], cell["threads"]) == ("float32", 1)
+            if not alike or key != (framework, mode, operation, size):
+                continue
+            times = cell["candidates"]
+            ratio = times["ours"]["ns_per_element"] / times[other]["ns_per_element"]
+            work = f"{framework}, {mode}, {operation}, 2**{size.bit_length() - 1}"
+            verdict = "met" if ratio <= limit else "**missed**"
+            lines.append(f"| {work} | {other} | {limit:.3g} | {ratio:.3g} | {verdict} |")
+    return "\n".join(lines) + "\n"
+
+
+def update_page(result):
+    """Put the tables into docs/performance.md, between their marks."""
+    text = PAGE.read_text()
+    for mark, table in (
+        ("cpu table", f"```text\n{report(result)}```\n"),
+        ("cpu budgets", budgets(result)),
+    ):
+        before, rest = text.split(f"<!-- {mark} -->\n", 1)
+        _, after = rest.split("<!-- end -->", 1)
+        text = f"{before}<!-- {mark} -->\n{table}<!-- end -->{after}"
+    PAGE.write_text(text)
+
+
+# The same colour in every panel: not every framework has every candidate.
+COLORS = {
+    "native": "tab:blue",
+    "native, compiled": "tab:orange",
+    "ours": "tab:green",
+    "leaky_relu": "tab:red",
+    "copy": "tab:purple",
+}
+
+
+def plot(result, path):
+    """Draw ns per element over size, a panel for each framework and operation."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    frameworks = [
+        f for f in ("torch", "paddle") if any(c["framework"] == f for c in result["cells"])
+    ]
+    figure, axes = plt.subplots(
+        len(frameworks), 2, figsize=(10, 4 * len(frameworks)), squeeze=False, layout="constrained"
+    )
+    for row, framework in zip(axes, frameworks, strict=True):
+        for axis, operation in zip(row, OPERATIONS, strict=True):
+            cells = [
+                c for c in result["cells"]
+                if (c["framework"], c["operation"], c["mode"], c["dtype"], c["threads"])
+                == (framework, operation, "train", "float32", 1)
+            ]  # fmt: skip
+            for name, color in COLORS.items():
+                points = [
+                    (c["size"], c["candidates"][name]) for c in cells if name in c["candidates"]
+                ]
+                if points:
+                    axis.loglog(
+                        [size for size, _ in points],
+                        [point["ns_per_element"] for _, point in points],
+                        marker="o", label=name, color=color,
+                    )  # fmt: skip
+            axis.set(
+                title=f"{framework}, {operation}",
+                xlabel="elements", ylabel="ns per element",
+            )  # fmt: skip
+            axis.grid(alpha=0.3)
+    handles, names = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=len(names))
+    figure.savefig(path, dpi=110)
