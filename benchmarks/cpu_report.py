@@ -125,9 +125,9 @@ def plot(result, path):
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    frameworks = [
-        f for f in ("torch", "paddle") if any(c["framework"] == f for c in result["cells"])
-    ]
+    measured = dict.fromkeys(cell["framework"] for cell in result["cells"])
+    # NumPy has no layer of its own to compare with: drawn only if it is all there is.
+    frameworks = [f for f in measured if f != "numpy"] or ["numpy"]
     figure, axes = plt.subplots(
         len(frameworks), 2, figsize=(10, 4 * len(frameworks)), squeeze=False, layout="constrained"
     )
