@@ -38,22 +38,35 @@ class Models:
     paddle_layers: dict[str, Any]
     pairs: dict[str, Pair]
 
-    def alone(self) -> list[str]:
-        """Say which layers have no counterpart."""
+    def ends(self) -> list[Pair]:
+        """Return the model's own pair and those at whose inputs gradients are compared.
+
+        A container's input is that of its first layer, where the gradient belongs. What has no
+        sublayers in PyTorch may have some in Paddle, as recurrent layers do.
+        """
+        return [
+            pair
+            for pair in self.pairs.values()
+            if pair.path == "" or not self.torch.children(pair.torch)
+        ]
+
+    def alone(self, native: bool = False) -> list[str]:
+        """Say which layers have no counterpart; with `native`, of the RReLU layers only."""
         paired = {pair.paddle_path for pair in self.pairs.values()}
         only = [
-            (path, "PyTorch", layer)
+            (path, "PyTorch", layer, self.torch.native)
             for path, layer in self.torch_layers.items()
             if path not in self.pairs
         ]
         only += [
-            (path, "Paddle", layer)
+            (path, "Paddle", layer, self.paddle.native)
             for path, layer in self.paddle_layers.items()
             if path not in paired
         ]
         return [
             f"{path!r} ({type(layer).__name__}) is in the {where} model only"
-            for path, where, layer in only
+            for path, where, layer, kind in only
+            if not native or isinstance(layer, kind)
         ]
 
 
@@ -125,7 +138,10 @@ def rrelu_pairs(models: Models) -> list[Pair]:
 
 def give_generators(models: Models, seed: int) -> tuple[list[str], list[str]]:
     """Give both layers of each RReLU pair the same slopes; return the paths aligned and those not."""
-    aligned, unaligned = [], []
+    aligned: list[str] = []
+    unaligned = [
+        f"{place}: its slopes can't be made the same" for place in models.alone(native=True)
+    ]
     for number, pair in enumerate(rrelu_pairs(models)):
         natives = [
             name

@@ -59,7 +59,17 @@ def cause_at_layer(models: Models, pair: Pair, weights: Mapping[str, str]) -> st
         return f"it is a {ours} in PyTorch and a {theirs} in Paddle"
     if settings := settings_that_differ(pair.torch, pair.paddle):
         return "; ".join(settings)
-    return weights.get(pair.path)
+    return weights.get(pair.path) or _cause_at_padding(models, pair)
+
+
+def _cause_at_padding(models: Models, pair: Pair) -> str | None:
+    index = getattr(pair.torch, "padding_idx", None)
+    kind = kind_of(pair.torch)
+    if index is None or kind is None or kind.name != "Embedding":
+        return None
+    if not models.torch.to_numpy(pair.torch.weight)[index].any():
+        return None
+    return f"its row padding_idx={index} is not zero: PyTorch gives that row, Paddle gives zeros"
 
 
 def _cause_at_rrelu(models: Models, pair: Pair) -> str | None:
@@ -105,16 +115,66 @@ def cause_of_mode(models: Models, path: str) -> str | None:
     return None
 
 
-def cause_by_draws(ours: Recording, theirs: Recording, key: Key, other: Key) -> str | None:
-    """Return what the numbers tell that functional calls have drawn so far."""
+def cause_between(
+    models: Models, ours: Recording, theirs: Recording, key: Key, other: Key
+) -> str | None:
+    """Return what tells why code between the layers differs: draws, calls in another order."""
+    if alone := models.alone(native=True):
+        return "; ".join(alone)
     drawn = ours.functional.get(key), theirs.functional.get(other)
-    if drawn[0] == drawn[1]:
-        return None
-    return (
-        f"functional RReLUs of this package drew {drawn[0]} time(s) up to here in PyTorch and {drawn[1]} "
-        "time(s) in Paddle: one is in evaluation mode (the default of F.rrelu in PyTorch), or the "
-        "framework's own"
-    )
+    if drawn[0] != drawn[1]:
+        return (
+            f"functional RReLUs of this package drew {drawn[0]} time(s) up to here in PyTorch and {drawn[1]} "
+            "time(s) in Paddle: one is in evaluation mode (the default of F.rrelu in PyTorch), or the "
+            "framework's own"
+        )
+    random = [
+        name
+        for name, recording, place in (("PyTorch", ours, key), ("Paddle", theirs, other))
+        if recording.drawn.get(place) == "theirs"
+    ]
+    if random:
+        return (
+            f"the framework's own random numbers are drawn there in {' and in '.join(random)}: F.rrelu (use "
+            "this package's), F.dropout and the like, which draw differently in each framework"
+        )
+    if other_order := _other_order(models, ours, theirs, key):
+        return other_order
+    if ours.drawn.get(key) == "ours":
+        return "functions or arithmetic are not the same; a functional RReLU is there: its bounds?"
+    return None
+
+
+def _other_order(models: Models, ours: Recording, theirs: Recording, key: Key) -> str | None:
+    ends = {pair.paddle_path: pair.path for pair in models.ends() if pair.path}
+    seen: list[Key] = []
+    for one in ours.values:
+        if one == key:
+            break
+        if one.what == "output" and one.item == 0 and one.path in ends.values():
+            seen.append(one)
+    called = [one.path for one in seen] + ([key.path] if key.path else [])
+    calls = [
+        ends[one.path]
+        for one in theirs.values
+        if one.what == "output" and one.item == 0 and one.path in ends
+    ]
+    if not key.path and len(calls) > len(called):
+        return f"Paddle's model calls {calls[len(called)]!r} besides"
+    for here, there in zip(called, calls, strict=False):
+        if here != there:
+            return f"Paddle's model calls {there!r} where PyTorch's calls {here!r}"
+    return None
+
+
+def cause_of_missing_call(models: Models, ours: Recording, theirs: Recording, pair: Pair) -> str:
+    """Return how often each model calls a layer that Paddle's model calls less often."""
+    counts = [
+        len({key.call for key in recording.values if key.path == path and key.what == "input"})
+        for recording, path in ((ours, pair.path), (theirs, pair.paddle_path))
+    ]
+    alone = "".join(f"; {text}" for text in models.alone())
+    return f"Paddle's model calls it {counts[1]} time(s), PyTorch's {counts[0]}{alone}"
 
 
 def cause_in_backward(
@@ -130,7 +190,18 @@ def cause_in_backward(
             own = [x for x in (pair.torch, pair.paddle) if not isinstance(x, RReLULayer)]
             if own and (one == 0).any():
                 return "the frameworks' own RReLUs differ in the gradient at zero: rrelu_compat.porting.swap"
-    return BACKWARD
+    return cause_of_gradient(pair)
+
+
+def cause_of_gradient(pair: Pair) -> str:
+    """Return the likely cause of the gradients of parameters that part."""
+    return "; ".join(settings_that_differ(pair.torch, pair.paddle)) or BACKWARD
+
+
+def cause_of_statistics(pair: Pair) -> str:
+    """Return the likely cause of running statistics that part although the inputs agree."""
+    settings = settings_that_differ(pair.torch, pair.paddle)
+    return "; ".join(settings) or "the momentum, or the number of calls, differs"
 
 
 BACKWARD = (

@@ -62,8 +62,8 @@ def compare(
     paddle_model : paddle.nn.Layer
         With the same weights (`copy_weights`). Layers correspond by path.
     inputs : array, tuple of arrays or dict of arrays
-        What the models are called with: one argument, several, or keywords. Floating arrays are
-        converted to the models' dtype.
+        What the models are called with: one argument, several, or keywords. Tensors of either
+        framework and lists of numbers do as well. Floating ones are converted to the models' dtype.
     seed : int
         In ``[0, 2**64)``: of the slopes, and of the weights of the default loss.
     training : bool
@@ -122,7 +122,7 @@ def compare(
     losses, optimizers = _pair("loss", loss), _pair("optimizer", optimizer)
     models = align(torch_model, paddle_model, names or {})
     dtype = _dtype(models)
-    given = _arrays(inputs, dtype)
+    given = _arrays(models, inputs, dtype)
     sides = (
         (models.torch, models.torch_model, models.torch_layers),
         (models.paddle, models.paddle_model, models.paddle_layers),
@@ -135,12 +135,15 @@ def compare(
         _set_modes(models, training)
         aligned, unaligned = give_generators(models, seed)
         unaligned += _random_layers(models)
-        judge = Judge(models, weights_that_differ(models), _tolerance(models, dtype, tolerance))
+        judge = Judge(
+            models, weights_that_differ(models), dtype, _tolerance(models, dtype, tolerance)
+        )
         made = [
             _optimizer(framework, layers, maker)
             for (framework, _, layers), maker in zip(sides, optimizers, strict=True)
         ]
         note = known.optimizer_note(made[1])
+        ends = {pair.path for pair in models.ends()}, {pair.paddle_path for pair in models.ends()}
         drawn = [0, 0]  # functional calls so far, each framework's own
         for step in range(1, steps + 1):
             recordings = []
@@ -148,7 +151,9 @@ def compare(
                 stream.reposition(seed, drawn[side])
                 arguments, keywords = _tensors(framework, layers, given)
                 scalar = losses[side] or _weighted_sum(framework, seed)
-                recordings.append(record(framework, model, layers, arguments, keywords, scalar))
+                recordings.append(
+                    record(framework, model, layers, ends[side], arguments, keywords, scalar)
+                )
                 drawn[side] = stream.call
             if recordings[0].error is not None:
                 raise recordings[0].error
@@ -226,15 +231,20 @@ def _parameters(framework: Framework, layers: Mapping[str, Any]) -> list[Any]:
     return list(found.values())
 
 
-def _arrays(inputs: Any, dtype: str) -> dict[int | str, NDArray[Any]]:
+def _arrays(models: Models, inputs: Any, dtype: str) -> dict[int | str, NDArray[Any]]:
     """Return the inputs by position or keyword; floating ones in the models' dtype, as NumPy has it."""
     if isinstance(inputs, dict):
         items = list(inputs.items())
-    else:
-        items = list(enumerate(inputs if isinstance(inputs, (tuple, list)) else [inputs]))
+    elif isinstance(inputs, tuple) or (
+        isinstance(inputs, list) and any(hasattr(value, "shape") for value in inputs)
+    ):
+        items = list(enumerate(inputs))
+    else:  # also a list of numbers, or of such lists
+        items = [(0, inputs)]
     found = {}
     for key, value in items:
-        array = np.asarray(value)
+        framework = next((f for f in (models.torch, models.paddle) if f.is_tensor(value)), None)
+        array = np.asarray(value) if framework is None else framework.to_numpy(value)
         if array.dtype.kind not in "fiub":
             raise TypeError(
                 f"inputs[{key!r}] has dtype {array.dtype}: numbers and booleans are allowed"

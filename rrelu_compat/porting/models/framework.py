@@ -63,7 +63,7 @@ class Framework(Protocol):
     def watch(
         self, layer: Any, before: Callable[[Any], None], after: Callable[[Any, Any], None]
     ) -> Callable[[], None]:
-        """Call ``before(arguments)`` and ``after(arguments, output)`` at each call; return the stop."""
+        """Call ``before((arguments, keywords))``, ``after(arguments, output)`` each time; return the stop."""
 
     def asks_gradient(self, tensor: Any) -> bool:
         """Whether a gradient is asked for."""
@@ -83,8 +83,14 @@ class Framework(Protocol):
     def sgd(self, parameters: list[Any], learning_rate: float) -> Any:
         """Return an optimizer: plain gradient descent."""
 
+    def random_state(self) -> str | bytes:
+        """Return something that is another one after random numbers were drawn on the CPU."""
+
     def keeps_random_state(self) -> AbstractContextManager[None]:
         """Put the framework's random states back on leaving."""
+
+    def as_written(self) -> AbstractContextManager[None]:
+        """Run compiled and converted code eagerly, with gradients, even if the caller switched them off."""
 
     def is_converted(self, forward: Any) -> bool:
         """Whether `forward` is one that the framework compiles, which `after_swap` renews."""

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 #: Values smaller than this part of the largest of their sort in the model are noise beside it.
 FLOOR = 1e-3
+#: Of gradients, by dtype. Where they cancel (the bias before a normalization) what is left is the
+#: rounding of much larger terms, so the floor times the tolerance has to hold many roundings.
+GRADIENT_FLOORS = {"float64": 1e-3, "float32": 0.1, "float16": 0.5, "bfloat16": 0.5}
 #: Relative difference of parameters after steps of optimizers whose constants Paddle keeps as float32.
 AFTER_OPTIMIZER = 1e-5
 #: Of running statistics, whose momentum Paddle keeps as float32.
@@ -37,17 +40,21 @@ class Judge:
     notes : list of str
     """
 
-    def __init__(self, models: Models, weights: dict[str, str], tolerance: float) -> None:
+    def __init__(
+        self, models: Models, weights: dict[str, str], dtype: str, tolerance: float
+    ) -> None:
         self.rows: list[Row] = []
         self.first: Divergence | None = None
         self.losses: list[tuple[float, float]] = []
         self.notes: list[str] = []
         self._models = models
         self._weights = weights
+        self._floor = GRADIENT_FLOORS[dtype]
         self._tolerance = tolerance
         self._excuse = ""  # why nothing is judged any more
         self._samples: dict[str, int] = {}  # fewest values that a BatchNorm layer averaged over
-        self._noise: set[tuple[str, str]] = set()  # parameters whose gradient is rounding only
+        # By layer and name: the elements of parameters whose gradient is rounding only.
+        self._noise: dict[tuple[str, str], NDArray[Any]] = {}
 
     def passes(self, step: int, ours: Recording, theirs: Recording) -> None:
         """Compare a forward and a backward pass."""
@@ -68,7 +75,7 @@ class Judge:
             if other not in theirs.values:
                 if theirs.error is not None:
                     break
-                cause = f"Paddle's model does not call it, or not {key.call + 1} time(s)"
+                cause = causes.cause_of_missing_call(self._models, ours, theirs, pair)
                 self._add(step, key.path, key.what, float("inf"), cause)
                 continue
             difference = relative_difference(value, theirs.values[other], floor)
@@ -87,7 +94,7 @@ class Judge:
         if theirs.error is not None and self.first is None:
             last = next((key.path for key in reversed(theirs.values)), "")
             error = theirs.error
-            text = f"Paddle's model raised {type(error).__name__}: {str(error).strip()}"
+            text = f"Paddle's model raised {type(error).__name__}: {_shortened(str(error))}"
             self.first = Divergence(step, last, "exception", float("inf"), text)
 
     def _forward_cause(
@@ -100,9 +107,9 @@ class Judge:
         if found is None:
             found = causes.cause_of_mode(self._models, key.path)
         if found is None:
-            found = causes.cause_by_draws(ours, theirs, key, other)
-        if found is None and inside:
-            return "it computes something else from the same input and the same weights"
+            if inside:
+                return "it computes something else from the same input and the same weights"
+            found = causes.cause_between(self._models, ours, theirs, key, other)
         if found is None and key.path == "" and key.what == "input":
             return "the models got different inputs"
         place = f"in the code after {before!r}: " if before and not inside else ""
@@ -113,7 +120,7 @@ class Judge:
     def _backward(self, step: int, ours: Recording, theirs: Recording) -> None:
         keys = [key for key in ours.values if key.what == "input gradient"]
         keys.sort(key=lambda key: key.path == "")  # the model's input is that of a layer, too
-        floor = FLOOR * _largest(ours.values[key] for key in keys)
+        floor = self._floor * _largest(ours.values[key] for key in keys)
         gradients = {path: self._parameter_gradients(path) for path in self._models.pairs}
         largest = _largest(one for rows in gradients.values() for _, one, _ in rows)
         for key in keys:
@@ -142,9 +149,9 @@ class Judge:
             (
                 name,
                 _gradient(torch, tensor, lambda array: array),
-                _gradient(paddle, other, turned),
+                _gradient(paddle, other, lambda array, t=tensor, turn=turn: turn(array, t)),
             )
-            for name, tensor, other, turned in self._tensors(pair)
+            for name, tensor, other, turn in self._tensors(pair)
             if name in own
         ]
 
@@ -159,45 +166,51 @@ class Judge:
                 cause = f"no gradient reaches it in {where}: frozen, detached or not used"
                 self._add(step, path, f"gradient of {name}", float("inf"), cause)
                 continue
-            if _largest([one]) <= self._tolerance * largest:
-                self._noise.add((path, name))
-            difference = relative_difference(one, other, FLOOR * largest)
-            self._add(step, path, f"gradient of {name}", difference, causes.BACKWARD)
+            if one.shape == other.shape:
+                size = np.maximum(np.abs(one), np.abs(other))
+                noise = (size <= self._tolerance * largest) & (size > 0)
+                self._noise[path, name] = self._noise.get((path, name), False) | noise
+            difference = relative_difference(one, other, self._floor * largest)
+            cause = causes.cause_of_gradient(self._models.pairs[path])
+            self._add(step, path, f"gradient of {name}", difference, cause)
 
     def parameters(self, step: int, optimizer: str, note: str | None) -> None:
         """Compare parameters and running statistics after an optimizer step; `note` is what to know of it."""
+        torch, paddle = self._models.torch, self._models.paddle
         found = [
-            (
-                pair.path,
-                name,
-                self._models.torch.to_numpy(tensor),
-                self._models.paddle.to_numpy(other),
-                turned,
-            )
+            (pair.path, name, tensor, torch.to_numpy(tensor), other, turn)
             for pair in self._models.pairs.values()
-            for name, tensor, other, turned in self._tensors(pair)
+            for name, tensor, other, turn in self._tensors(pair)
         ]
-        floor = FLOOR * _largest(one for _, _, one, _, _ in found)
-        for path, name, one, other, turned in found:
+        floor = FLOOR * _largest(one for _, _, _, one, _, _ in found)
+        for path, name, tensor, one, other, turn in found:
             statistic = name.startswith("running_")
-            other = turned(other)
+            two = turn(paddle.to_numpy(other), tensor)
             tolerance = self._tolerance
             if statistic:
                 tolerance = max(tolerance, STATISTICS)
             elif note is not None:
                 tolerance = max(tolerance, AFTER_OPTIMIZER)
-            difference = relative_difference(one, other, 0.0 if statistic else floor)
+            difference = relative_difference(one, two, 0.0 if statistic else floor)
             excuse = ""
             if name == "running_var" and known.is_biased_variance(
-                one, other, self._samples.get(path, 0)
+                one, two, self._samples.get(path, 0)
             ):
                 excuse = known.BIASED_VARIANCE
             elif not statistic and note is not None and known.RMSPROP in note:
                 excuse = known.RMSPROP
-            elif not statistic and note is not None and (path, name) in self._noise:
-                excuse = f"its gradient is rounding only, which {optimizer} scales up"
+            elif not statistic and note is not None and difference > tolerance:
+                noise = self._noise.get((path, name))
+                if noise is not None and (
+                    relative_difference(one[~noise], two[~noise], floor) <= tolerance
+                ):
+                    excuse = f"its gradient is rounding only, which {optimizer} scales up"
+                    # The next step starts from one and the same value.
+                    paddle.assign(other, turn(one, other))
             if statistic:
-                cause = self._weights.get(path, "the momentum, or the number of calls, differs")
+                cause = self._weights.get(path) or causes.cause_of_statistics(
+                    self._models.pairs[path]
+                )
             else:
                 cause = "the gradients agree, so the optimizers do not: compare their settings"
             self._add(step, path, name, difference, cause, tolerance, excuse)
@@ -207,7 +220,7 @@ class Judge:
                 self._excuse = known.RMSPROP
 
     def _tensors(self, pair: Pair) -> Iterator[tuple[str, Any, Any, Any]]:
-        """Yield name, PyTorch's tensor, Paddle's, and how to turn the latter's values round."""
+        """Yield name, PyTorch's tensor, Paddle's, and ``turn(values of one, the other)``."""
         torch, paddle = self._models.torch, self._models.paddle
         ours = {**torch.parameters(pair.torch), **torch.buffers(pair.torch)}
         theirs = {**paddle.parameters(pair.paddle), **paddle.buffers(pair.paddle)}
@@ -215,19 +228,16 @@ class Judge:
         if kind is not None and kind is kind_of(pair.paddle):
             for name, other in kind.tensors:
                 if name in ours and other in theirs:
-                    shape = tuple(ours[name].shape)
 
-                    def turned(
-                        array: NDArray[Any], name: str = name, shape: tuple[int, ...] = shape
-                    ) -> NDArray[Any]:
-                        same = other_way(kind, name, pair.paddle, array, shape)
+                    def turn(array: NDArray[Any], like: Any, name: str = name) -> NDArray[Any]:
+                        same = other_way(kind, name, pair.paddle, array, tuple(like.shape))
                         return array if same is None else same
 
-                    yield name, ours[name], theirs[other], turned
+                    yield name, ours[name], theirs[other], turn
             return
         for name, tensor in ours.items():
             if name in theirs and tuple(theirs[name].shape) == tuple(tensor.shape):
-                yield name, tensor, theirs[name], lambda array: array
+                yield name, tensor, theirs[name], lambda array, like: array
             else:
                 text = f"{name!r} of {pair.path!r} ({type(pair.torch).__name__}) was not compared"
                 if text not in self.notes:
@@ -273,3 +283,9 @@ def _largest(arrays: Iterable[NDArray[Any] | None]) -> float:
         if array is not None and array.dtype.kind == "f" and array.size:
             largest = max(largest, float(np.abs(array[np.isfinite(array)]).max(initial=0.0)))
     return largest
+
+
+def _shortened(text: str, most: int = 600) -> str:
+    """Leave out the middle of a long message: Paddle's may have whole tensors in them."""
+    text = text.strip()
+    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"

@@ -6,7 +6,11 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 import paddle
-from paddle.jit.dy2static.program_translator import ASTStaticFunction, StaticFunction
+from paddle.jit.dy2static.program_translator import (
+    ASTStaticFunction,
+    ProgramTranslator,
+    StaticFunction,
+)
 from paddle.jit.pir_translated_layer import PirTranslatedLayer
 
 import rrelu_compat.paddle
@@ -44,7 +48,7 @@ def unwrapped(model: Any) -> Any:
 
 
 def children(layer: Any) -> Mapping[str, Any]:
-    return {key: child for key, child in layer._sub_layers.items() if child is not None}
+    return {key: unwrapped(child) for key, child in layer._sub_layers.items() if child is not None}
 
 
 def parameters(layer: Any) -> dict[str, Any]:
@@ -52,7 +56,11 @@ def parameters(layer: Any) -> dict[str, Any]:
 
 
 def buffers(layer: Any) -> dict[str, Any]:
-    return {key: value for key, value in layer._buffers.items() if value is not None}
+    return {
+        key: value
+        for key, value in layer._buffers.items()
+        if value is not None and value._is_initialized()  # recurrent layers have one without memory
+    }
 
 
 def is_tensor(x: object) -> bool:
@@ -88,13 +96,13 @@ def assign(tensor: Any, array: NDArray[Any]) -> None:
 def watch(
     layer: Any, before: Callable[[Any], None], after: Callable[[Any, Any], None]
 ) -> Callable[[], None]:
-    def on_entry(_: Any, arguments: Any) -> None:
-        before(arguments)
+    def on_entry(_: Any, arguments: Any, keywords: Any) -> None:
+        before((arguments, keywords))
 
     def on_exit(_: Any, arguments: Any, output: Any) -> None:
         after(arguments, output)
 
-    first = layer.register_forward_pre_hook(on_entry)
+    first = layer.register_forward_pre_hook(on_entry, with_kwargs=True)
     last = layer.register_forward_post_hook(on_exit)
 
     def stop() -> None:
@@ -133,6 +141,11 @@ def sgd(parameters: list[Any], learning_rate: float) -> Any:
     return paddle.optimizer.SGD(learning_rate, parameters=parameters)
 
 
+def random_state() -> str | bytes:
+    words = str(paddle.get_rng_state()[0]).split()
+    return " ".join(word for word in words if not word.startswith("0x"))  # without the address
+
+
 @contextlib.contextmanager
 def keeps_random_state() -> Iterator[None]:
     state = paddle.get_rng_state()
@@ -140,6 +153,19 @@ def keeps_random_state() -> Iterator[None]:
         yield
     finally:
         paddle.set_rng_state(state)
+
+
+@contextlib.contextmanager
+def as_written() -> Iterator[None]:
+    # A converted forward does not understand what hooks hand on.
+    translator = ProgramTranslator.get_instance()
+    converts = translator.enable_to_static
+    translator.enable_to_static = False  # the function for it warns
+    try:
+        with paddle.enable_grad():
+            yield
+    finally:
+        translator.enable_to_static = converts
 
 
 def is_converted(forward: Any) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from rrelu_compat.generator import process_generator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,12 +39,16 @@ class Recording:
         Of the forward pass, then of the backward pass.
     functional : dict of Key to int
         How many numbers had been taken from the process-wide stream when an input or output was seen.
+    drawn : dict of Key to str
+        What drew random numbers since the input or output that was seen before: "ours", functional
+        calls of this package, or "theirs", the framework; "" for nothing.
     error : Exception or None
         What the model raised.
     """
 
     values: dict[Key, NDArray[Any]] = field(default_factory=dict)
     functional: dict[Key, int] = field(default_factory=dict)
+    drawn: dict[Key, str] = field(default_factory=dict)
     error: Exception | None = None
 
 
@@ -63,16 +67,22 @@ def record(
     framework: Framework,
     model: Any,
     layers: Mapping[str, Any],
+    ends: Collection[str],
     arguments: Sequence[Any],
     keywords: Mapping[str, Any],
     loss: Callable[[Any], Any],
 ) -> Recording:
     """Run ``loss(model(*arguments, **keywords)).backward()`` and record what passes each layer.
 
-    An exception ends the recording and is kept in it.
+    Gradients at the inputs are recorded of the layers whose paths are in `ends`. An exception ends the
+    recording and is kept in it.
     """
     recording = Recording()
-    stops = [_watch(framework, recording, path, layer) for path, layer in layers.items()]
+    state = [(_calls(), framework.random_state())]
+    stops = [
+        _watch(framework, recording, state, path, layer, path in ends)
+        for path, layer in layers.items()
+    ]
     try:
         output = model(*arguments, **keywords)
         for stop in stops:
@@ -89,19 +99,32 @@ def record(
     return recording
 
 
-def _watch(framework: Framework, recording: Recording, path: str, layer: Any) -> Callable[[], None]:
-    # A container's input is that of its first layer, where the gradient belongs.
-    leaf_or_model = path == "" or not framework.children(layer)
-    calls: list[int] = []  # of the calls that are running: a layer may call itself
+def _calls() -> int:
+    generator = process_generator()
+    return 0 if generator is None else generator.call
+
+
+def _watch(
+    framework: Framework,
+    recording: Recording,
+    state: list[tuple[int, str | bytes]],
+    path: str,
+    layer: Any,
+    gradients: bool,
+) -> Callable[[], None]:
+    running: list[int] = []  # calls: a layer may call itself
     count = [0]
 
-    def keep(call: int, what: str, structure: Any, gradients: bool) -> None:
-        generator = process_generator()
+    def keep(call: int, what: str, structure: Any) -> None:
+        (calls, random), state[0] = state[0], (_calls(), framework.random_state())
+        # Ours move on the framework's state as well.
+        drawn = "ours" if state[0][0] != calls else "theirs" if state[0][1] != random else ""
         for item, tensor in enumerate(tensors_in(structure, framework)):
             key = Key(path, call, what, item)
             recording.values[key] = framework.to_numpy(tensor)
-            recording.functional[key] = 0 if generator is None else generator.call
-            if gradients and framework.asks_gradient(tensor):
+            recording.functional[key] = state[0][0]
+            recording.drawn[key] = drawn
+            if what == "input" and gradients and framework.asks_gradient(tensor):
                 framework.on_gradient(tensor, receiver(Key(path, call, f"{what} gradient", item)))
 
     def receiver(key: Key) -> Callable[[Any], None]:
@@ -111,12 +134,12 @@ def _watch(framework: Framework, recording: Recording, path: str, layer: Any) ->
         return receive
 
     def before(arguments: Any) -> None:
-        calls.append(count[0])
+        running.append(count[0])
         count[0] += 1
-        keep(calls[-1], "input", arguments, leaf_or_model)
+        keep(running[-1], "input", arguments)
 
     def after(arguments: Any, output: Any) -> None:
-        keep(calls.pop(), "output", output, False)
+        keep(running.pop(), "output", output)
 
     return framework.watch(layer, before, after)
 

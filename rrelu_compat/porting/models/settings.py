@@ -14,7 +14,6 @@ _NAMES = {
     "kernel_size": ("_kernel_size", "ksize", "kernel_size"),
     "eps": ("_epsilon",),
     "num_groups": ("_num_groups",),
-    "padding_idx": ("_padding_idx",),
     "ceil_mode": ("ceil_mode",),
     "dim": ("_axis",),
     "negative_slope": ("_negative_slope",),
@@ -30,11 +29,12 @@ _NAMES = {
     "k": ("k",),
     "scale_factor": ("scale_factor",),
     "mode": ("mode", "_mode"),
+    "align_corners": ("align_corners",),
     "min_val": ("_min",),
     "max_val": ("_max",),
 }
-# Settings that mean something else where they have the same name.
-_NOT_THE_SAME = {("Dropout", "mode")}
+# Settings that only Paddle's layers have: the value that does what PyTorch does.
+_PADDLE_ONLY = {("Upsample", "align_mode"): 0, ("Dropout", "mode"): "upscale_in_train"}
 
 
 def settings_that_differ(torch_layer: Any, paddle_layer: Any) -> list[str]:
@@ -54,11 +54,7 @@ def _both(torch_layer: Any, paddle_layer: Any) -> list[tuple[str, Any, Any]]:
     pairs = []
     for name, names in _NAMES.items():
         other = next((candidate for candidate in names if candidate in own), None)
-        if (
-            name in mine
-            and other is not None
-            and (type(torch_layer).__name__, name) not in _NOT_THE_SAME
-        ):
+        if name in mine and other is not None:
             pairs.append((name, _plain(mine[name]), _plain(own[other])))
     if "momentum" in mine and "_momentum" in own and mine["momentum"] is not None:
         pairs.append(("momentum", mine["momentum"], 1 - own["_momentum"]))
@@ -66,6 +62,18 @@ def _both(torch_layer: Any, paddle_layer: Any) -> list[tuple[str, Any, Any]]:
         pairs.append(("approximate", mine["approximate"] == "tanh", bool(own["_approximate"])))
     if "count_include_pad" in mine and "exclusive" in own:
         pairs.append(("count_include_pad", mine["count_include_pad"], not own["exclusive"]))
+    if "padding_idx" in mine and "_padding_idx" in own:
+        count = mine["num_embeddings"]
+        one, other = (
+            "none" if index is None else index % count
+            for index in (mine["padding_idx"], own["_padding_idx"])
+        )
+        pairs.append(("padding_idx", one, other))
+    if "track_running_stats" in mine and own.get("_use_global_stats"):
+        pairs.append(("use_global_stats", False, True))
+    for (kind, name), value in _PADDLE_ONLY.items():
+        if kind == type(torch_layer).__name__ and name in own:
+            pairs.append((name, value, own[name]))
     return pairs
 
 

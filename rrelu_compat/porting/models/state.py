@@ -27,7 +27,7 @@ def untouched(framework: Framework, layers: Mapping[str, Any]) -> Iterator[None]
     buffers = [tensor for layer in layers.values() for tensor in framework.buffers(layer).values()]
     values = [(tensor, framework.to_numpy(tensor)) for tensor in (*parameters, *buffers)]
     gradients = [(tensor, framework.gradient(tensor)) for tensor in parameters]
-    with framework.keeps_random_state():
+    with framework.keeps_random_state(), framework.as_written():
         try:
             for tensor, _ in gradients:
                 framework.put_gradient(tensor, None)

@@ -41,7 +41,7 @@ def unwrapped(model: Any) -> Any:
 
 
 def children(layer: Any) -> Mapping[str, Any]:
-    return {key: child for key, child in layer._modules.items() if child is not None}
+    return {key: unwrapped(child) for key, child in layer._modules.items() if child is not None}
 
 
 def parameters(layer: Any) -> dict[str, Any]:
@@ -84,8 +84,14 @@ def assign(tensor: Any, array: NDArray[Any]) -> None:
 def watch(
     layer: Any, before: Callable[[Any], None], after: Callable[[Any, Any], None]
 ) -> Callable[[], None]:
-    first = layer.register_forward_pre_hook(lambda _, arguments: before(arguments))
-    last = layer.register_forward_hook(lambda _, arguments, output: after(arguments, output))
+    def on_entry(_: Any, arguments: Any, keywords: Any) -> None:
+        before((arguments, keywords))
+
+    def on_exit(_: Any, arguments: Any, output: Any) -> None:
+        after(arguments, output)
+
+    first = layer.register_forward_pre_hook(on_entry, with_kwargs=True)
+    last = layer.register_forward_hook(on_exit)
 
     def stop() -> None:
         first.remove()
@@ -118,9 +124,24 @@ def sgd(parameters: list[Any], learning_rate: float) -> Any:
     return torch.optim.SGD(parameters, learning_rate)
 
 
+def random_state() -> str | bytes:
+    return torch.get_rng_state().numpy().tobytes()
+
+
 @contextlib.contextmanager
 def keeps_random_state() -> Iterator[None]:
     with torch.random.fork_rng():
+        yield
+
+
+@contextlib.contextmanager
+def as_written() -> Iterator[None]:
+    # Compiled code may have been compiled for a layer without hooks.
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.compiler.set_stance("force_eager"),
+    ):
         yield
 
 
