@@ -55,8 +55,6 @@ def swap(model: ModelT, *, to: Literal["shim", "native"] = "shim") -> ModelT:
     BoundsError
         If the bounds of a layer are ones that the other layer does not take.
 
-    Whatever is raised, the model is then as it was.
-
     Examples
     --------
     >>> import torch
@@ -66,9 +64,9 @@ def swap(model: ModelT, *, to: Literal["shim", "native"] = "shim") -> ModelT:
 
     Notes
     -----
-    A subclass keeps its methods: its swapped class inherits from it and from the drop-in, so that its
-    ``super().forward`` is the drop-in's. Calls of ``F.rrelu`` in the code of other layers are no layers
-    and stay: ``rrelu-compat port`` rewrites them.
+    Where an error is raised, the model is as it was. A subclass keeps its methods: its swapped class
+    inherits from it and from the drop-in, so that its ``super().forward`` is the drop-in's. Calls of
+    ``F.rrelu`` in the code of other layers are no layers and stay: ``rrelu-compat port`` rewrites them.
     """
     if to not in ("shim", "native"):
         raise ValueError(f"to={to!r}: 'shim' and 'native' are allowed")
