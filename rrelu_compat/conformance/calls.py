@@ -64,7 +64,12 @@ class Calls:
 
     def tensor(self, array: Array, prefix: str = "x") -> Any:
         """Return `array` as a tensor of the subject."""
-        tensor = self.subject.from_numpy(array, device=self.device)
+        try:
+            tensor = self.subject.from_numpy(array, device=self.device)
+        except Exception:
+            # The program that is printed must show the call that raised.
+            self._note("tensor", name=prefix, array=array)
+            raise
         self._note("tensor", name=self._name(tensor, prefix), array=array)
         return tensor
 

@@ -113,6 +113,10 @@ class Capabilities:
     recompute: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for field in ("dtypes", "partial_dtypes", "devices", "recompute"):
+            claimed = getattr(self, field)
+            if isinstance(claimed, str):
+                raise ValueError(f"{field}={claimed!r}: a tuple is allowed, ({claimed!r},)")
         for field in ("dtypes", "partial_dtypes"):
             for name in getattr(self, field):
                 if name not in DTYPES:

@@ -125,6 +125,13 @@ def _numpy_expression(array: Array) -> str:
     name = array.dtype.name
     dtype = f'"{name}"' if name != "bfloat16" else "ml_dtypes.bfloat16"
     base, shape, strides, offset = as_strided_parts(array)
+    first = array.reshape(-1)[:1]
+    if (
+        array.flags.c_contiguous
+        and array.size > 8
+        and array.tobytes() == first.tobytes() * array.size
+    ):
+        return f"np.full({array.shape}, {literal(first[0])}, dtype={dtype})"
     if array.flags.c_contiguous or array.size > 400:
         return f"np.array({_values(array)}, dtype={dtype})"
     item = array.dtype.itemsize

@@ -111,7 +111,9 @@ def print_report(results: list[Result], stream: IO[str]) -> None:
     for name in idle_subjects(results):
         print(f"FAILED {name}: no check ran", file=stream)
     if not results:
-        print("FAILED: no check was selected", file=stream)
+        print(
+            "FAILED: no check was selected (--list without --check prints the cases)", file=stream
+        )
     bad = sum(r.bad for r in results)
     verdict = "passed" if succeeded(results) else "FAILED"
     print(

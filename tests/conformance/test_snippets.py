@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from rrelu_compat.conformance import check_subject
+from rrelu_compat.conformance import Capabilities, check_subject
 from rrelu_compat.conformance.case import Case, all_checks
 from rrelu_compat.conformance.profiles import PROFILES
 from rrelu_compat.conformance.runner import case_seed
@@ -95,3 +95,39 @@ def test_layouts_are_printed(name: str, layout: str):
     assert np.array_equal(subject.to_numpy(space["y"]), y)
     if layout != "contiguous":
         assert tuple(subject.strides(space["x"])) == tuple(s // 4 for s in x.strides)
+
+
+def test_many_equal_values_are_printed_short_and_zeros_keep_their_signs():
+    import numpy as np
+
+    subject = load_subject("numpy")
+    case = Case(all_checks()[0], subject, "cpu", "float32", "eval", False)
+    signs = np.zeros(9, np.float32)
+    signs[4] = -0.0
+    for x in (np.full((8, 8), -1.0, np.float32), np.full(9, np.nan, np.float32), signs):
+        trial = Trial(case, 0)
+        trial.apply(trial.tensor(x), 0.25, 0.5)
+        program = render(trial.steps, subject, "cpu")
+        assert ("np.full(" in program) == (x is not signs), program
+        made = subject.to_numpy(run_program(program)["x"])
+        assert made.dtype == x.dtype
+        assert np.array_equal(made.view(np.uint32), x.view(np.uint32))
+
+
+def test_the_program_of_a_subject_that_makes_no_tensor_shows_the_call(monkeypatch):
+    subject = load_subject("numpy")
+
+    def refuse(array, *, device):
+        raise TypeError("no tensors today")
+
+    monkeypatch.setattr(subject, "from_numpy", refuse, raising=False)
+    (result, *_) = check_subject(subject, checks=["forward.identity"], dtypes=["float32"])
+    assert result.outcome == "failed"
+    assert "no tensors today" in result.message
+    assert "x = np.array(" in result.snippet
+
+
+@pytest.mark.parametrize("field", ["dtypes", "partial_dtypes", "devices", "recompute"])
+def test_a_claim_that_is_a_string_and_not_a_tuple_is_refused(field: str):
+    with pytest.raises(ValueError, match=rf"{field}='float32': a tuple is allowed"):
+        Capabilities(**{field: "float32"})
