@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rrelu_compat.generator import Generator
 from rrelu_compat.layers import RReLULayer
 from rrelu_compat.porting.models import framework as frameworks
-from rrelu_compat.porting.models.walk import layers_of
+from rrelu_compat.porting.models.walk import layers_of, paths_that_correspond
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,8 +95,7 @@ def align(torch_model: Any, paddle_model: Any, names: Mapping[str, str]) -> Mode
         if path not in torch_layers or other not in paddle_layers:
             where = "torch_model" if path not in torch_layers else "paddle_model"
             raise ValueError(f"names has {path!r}: {other!r}, which {where} has not")
-    found = {path: names.get(path, path) for path in torch_layers}
-    found = {path: other for path, other in found.items() if other in paddle_layers}
+    found = paths_that_correspond(torch_layers, paddle_layers, names)
     found |= _rest_in_order(torch, paddle, torch_layers, paddle_layers, found)
     pairs = {
         path: Pair(path, layer, found[path], paddle_layers[found[path]])

@@ -280,7 +280,7 @@ def _weighted_sum(framework: Framework, seed: int) -> Callable[[Any], Any]:
             raise ValueError("the model returns no tensor with a gradient: give loss=")
         random = np.random.default_rng(seed)
         parts = []
-        for tensor in tensors:
+        for tensor in map(framework.widened, tensors):
             shape = tuple(tensor.shape)
             weights = random.standard_normal(shape) / max(np.prod(shape, dtype=int), 1)
             parts.append((tensor * framework.from_numpy(weights, tensor)).sum())

@@ -45,6 +45,9 @@ class Framework(Protocol):
     def is_tensor(self, x: object) -> bool:
         """Whether `x` is a tensor of this framework."""
 
+    def has_values(self, tensor: Any) -> bool:
+        """Whether there is something to copy: not for lazy layers before their first call."""
+
     def dtype(self, tensor: Any) -> str:
         """Return the name of the dtype, as "float64"."""
 
@@ -56,6 +59,9 @@ class Framework(Protocol):
 
         With ``like=None``: of the array's dtype, on the default device.
         """
+
+    def widened(self, tensor: Any) -> Any:
+        """Return float16 and bfloat16 as float32, others as they are; gradients pass."""
 
     def assign(self, tensor: Any, array: NDArray[Any]) -> None:
         """Write values into a tensor, unseen by autograd."""

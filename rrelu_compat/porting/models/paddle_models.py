@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import types
 from typing import TYPE_CHECKING, Any
 
 import paddle
 from paddle.jit.dy2static.program_translator import (
-    ASTStaticFunction,
     ProgramTranslator,
     StaticFunction,
 )
@@ -67,6 +67,10 @@ def is_tensor(x: object) -> bool:
     return isinstance(x, paddle.Tensor)
 
 
+def has_values(tensor: Any) -> bool:
+    return bool(tensor._is_initialized())
+
+
 def dtype(tensor: Any) -> str:
     return str(tensor.dtype).removeprefix("paddle.")
 
@@ -85,6 +89,10 @@ def from_numpy(array: NDArray[Any], like: Any) -> Any:
     tensor = paddle.to_tensor(array, place=like.place)
     floating = tensor.is_floating_point() and like.is_floating_point()
     return tensor.astype(like.dtype) if floating else tensor
+
+
+def widened(tensor: Any) -> Any:
+    return tensor.astype("float32") if tensor.element_size() < 4 else tensor
 
 
 def assign(tensor: Any, array: NDArray[Any]) -> None:
@@ -157,7 +165,7 @@ def keeps_random_state() -> Iterator[None]:
 
 @contextlib.contextmanager
 def as_written() -> Iterator[None]:
-    # A converted forward does not understand what hooks hand on.
+    # Converted programs leave out the hooks of the layers in them.
     translator = ProgramTranslator.get_instance()
     converts = translator.enable_to_static
     translator.enable_to_static = False  # the function for it warns
@@ -188,13 +196,20 @@ def after_swap(layers: Iterable[Any], swapped: Iterable[Any]) -> None:
         return
     for layer in layers:
         static = vars(layer).get("forward")
-        if isinstance(static, StaticFunction):
-            if id(layer) in changed:
-                # What was converted is the old class's forward, bound.
-                del vars(layer)["forward"]
-                layer._original_funcs.pop("forward", None)
-            else:
-                static.rollback()
-            paddle.jit.to_static(
-                layer, static._input_spec, full_graph=isinstance(static, ASTStaticFunction)
-            )
+        if isinstance(static, StaticFunction) and id(layer) in changed:
+            # What was converted is the old class's forward, bound.
+            forward = types.MethodType(type(layer).forward, layer)
+            vars(layer)["forward"] = type(static)(forward, static._input_spec, **static._kwargs)
+        for converted in _converted(layer):
+            converted._program_cache = type(converted._program_cache)()
+
+
+def _converted(layer: Any) -> Iterator[StaticFunction[..., Any]]:
+    """Yield the methods of a layer that ``to_static`` converts, decorated ones of its class too."""
+    for cls in type(layer).__mro__:
+        for key, value in vars(cls).items():
+            if isinstance(value, StaticFunction):
+                yield getattr(layer, key)
+    for value in vars(layer).values():
+        if isinstance(value, StaticFunction):
+            yield value

@@ -24,8 +24,13 @@ def untouched(framework: Framework, layers: Mapping[str, Any]) -> Iterator[None]
     parameters = [
         tensor for layer in layers.values() for tensor in framework.parameters(layer).values()
     ]
-    buffers = [tensor for layer in layers.values() for tensor in framework.buffers(layer).values()]
-    values = [(tensor, framework.to_numpy(tensor)) for tensor in (*parameters, *buffers)]
+    buffers = [
+        (layer, name, tensor)
+        for layer in layers.values()
+        for name, tensor in framework.buffers(layer).items()
+    ]
+    tensors = (*parameters, *(tensor for _, _, tensor in buffers))
+    values = [(tensor, framework.to_numpy(tensor)) for tensor in tensors]
     gradients = [(tensor, framework.gradient(tensor)) for tensor in parameters]
     with framework.keeps_random_state(), framework.as_written():
         try:
@@ -35,6 +40,8 @@ def untouched(framework: Framework, layers: Mapping[str, Any]) -> Iterator[None]
         finally:
             for tensor, value in values:
                 framework.assign(tensor, value)
+            for layer, name, tensor in buffers:  # ``self.count += 1`` has put another one there
+                layer._buffers[name] = tensor
             for tensor, gradient in gradients:
                 framework.put_gradient(tensor, gradient)
             for layer, mode in modes:

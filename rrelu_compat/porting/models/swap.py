@@ -48,7 +48,8 @@ def swap(model: ModelT, *, to: Literal["shim", "native"] = "shim") -> ModelT:
     Raises
     ------
     TypeError
-        If `model` is no model of either framework, or scripted or traced by ``torch.jit``.
+        If `model` is no model of either framework, scripted or traced by ``torch.jit``, or a
+        graph of ``torch.fx`` or ``torch.export`` in which the layer has become a call.
     ValueError
         If a layer can't be swapped: a subclass that calls the native function by itself, or, with
         ``to="native"``, a subclass of the drop-in, or an `inplace` that the framework does not have.
@@ -67,6 +68,8 @@ def swap(model: ModelT, *, to: Literal["shim", "native"] = "shim") -> ModelT:
     Where an error is raised, the model is as it was. A subclass keeps its methods: its swapped class
     inherits from it and from the drop-in, so that its ``super().forward`` is the drop-in's. Calls of
     ``F.rrelu`` in the code of other layers are no layers and stay: ``rrelu-compat port`` rewrites them.
+    A function outside the model that ``paddle.jit.to_static`` has converted keeps the program that it
+    traced: convert it after the swap.
     """
     if to not in ("shim", "native"):
         raise ValueError(f"to={to!r}: 'shim' and 'native' are allowed")

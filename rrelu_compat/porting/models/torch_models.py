@@ -56,6 +56,10 @@ def is_tensor(x: object) -> bool:
     return isinstance(x, torch.Tensor)
 
 
+def has_values(tensor: Any) -> bool:
+    return not torch.nn.parameter.is_lazy(tensor) and not tensor.is_meta
+
+
 def dtype(tensor: Any) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
@@ -74,6 +78,10 @@ def from_numpy(array: NDArray[Any], like: Any) -> Any:
         return tensor
     floating = tensor.is_floating_point() and like.is_floating_point()
     return tensor.to(like.device, like.dtype if floating else None)
+
+
+def widened(tensor: Any) -> Any:
+    return tensor.float() if tensor.element_size() < 4 else tensor
 
 
 def assign(tensor: Any, array: NDArray[Any]) -> None:
@@ -156,6 +164,31 @@ def before_swap(layers: Mapping[str, Any]) -> None:
                 f"model layer {path!r} is a torch.jit.{type(layer).__name__}, whose code is fixed: "
                 "swap the model before it is scripted or traced"
             )
+        if isinstance(layer, torch.fx.GraphModule):
+            for node in layer.graph.nodes:
+                if _was_rrelu_layer(node):
+                    raise TypeError(
+                        f"model layer {path!r} is a graph in which an RReLU layer has become the call "
+                        f"{node.format_node()}: swap the model before it is traced or exported"
+                    )
+
+
+def _was_rrelu_layer(node: torch.fx.Node) -> bool:
+    """Whether a node is a call that an RReLU layer made when it was traced, and no layer any more."""
+    around = list((node.meta.get("nn_module_stack") or {}).values())
+    if node.op != "call_function" or not around:
+        return False
+    called = f"{getattr(node.target, '__module__', '')} {node.target}"
+    layer = around[-1][1]  # a class, or its name in what torch.export gives
+    return (
+        "rrelu" in called
+        and "rrelu_compat" not in called
+        and (
+            issubclass(layer, native)
+            if isinstance(layer, type)
+            else str(layer).rpartition(".")[2] == "RReLU"
+        )
+    )
 
 
 def after_swap(layers: Iterable[Any], swapped: Iterable[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rrelu_compat.porting.models.framework import Framework, framework_of
@@ -13,11 +14,9 @@ from rrelu_compat.porting.models.kinds import (
     kind_of,
     other_way,
 )
-from rrelu_compat.porting.models.walk import layers_of
+from rrelu_compat.porting.models.walk import layers_of, paths_that_correspond
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
 
@@ -62,9 +61,10 @@ def copy_weights(source: Any, target: Any, *, names: Mapping[str, str] | None = 
     targets = layers_with_weights(target, there)
     renamed = _renamed(sources, targets, names or {})
     problems = [
-        f"{path!r} of source ({_title(layer)}) has no counterpart {renamed[path]!r} in target"
+        f"{path!r} of source ({_title(layer)}) has no counterpart {path!r} in target"
+        + (", which names gives to another layer" if path in targets else "")
         for path, layer in sources.items()
-        if renamed[path] not in targets
+        if path not in renamed
     ]
     problems += [
         f"{path!r} of target ({_title(layer)}) has no counterpart in source"
@@ -74,7 +74,7 @@ def copy_weights(source: Any, target: Any, *, names: Mapping[str, str] | None = 
     copies: list[tuple[Any, NDArray[Any]]] = []
     shared: dict[int, int] = {}
     for path, layer in sources.items():
-        if renamed[path] in targets:
+        if path in renamed:
             try:
                 for one, other, array in _pairs(here, there, layer, targets[renamed[path]]):
                     if shared.setdefault(id(one), id(other)) != id(other):
@@ -86,8 +86,19 @@ def copy_weights(source: Any, target: Any, *, names: Mapping[str, str] | None = 
         problems.append("layers of target share a parameter that they do not share in source")
     if problems:
         raise ValueError("nothing was copied:\n  " + "\n  ".join(problems))
-    for tensor, array in copies:
-        there.assign(tensor, array)
+    _assign(there, copies)
+
+
+def _assign(framework: Framework, copies: list[tuple[Any, NDArray[Any]]]) -> None:
+    before: list[tuple[Any, NDArray[Any]]] = []
+    try:
+        for tensor, array in copies:
+            before.append((tensor, framework.to_numpy(tensor)))
+            framework.assign(tensor, array)
+    except Exception as error:
+        for tensor, array in before[:-1]:
+            framework.assign(tensor, array)
+        raise ValueError(f"nothing was copied: target can't be written to: {error}") from error
 
 
 def layers_with_weights(model: Any, framework: Framework) -> dict[str, Any]:
@@ -108,12 +119,17 @@ def weights_of(layer: Any, framework: Framework) -> dict[str, Any]:
 def _renamed(
     sources: Mapping[str, Any], targets: Mapping[str, Any], names: Mapping[str, str]
 ) -> dict[str, str]:
+    """Return the path in `target` of each layer of `source` that has one."""
+    if not isinstance(names, Mapping):
+        raise TypeError(
+            f"names={names!r}: a mapping of paths in source to paths in target is allowed"
+        )
     for path, other in names.items():
         if path not in sources:
             raise ValueError(f"names has {path!r}: source has {sorted(sources)}")
         if other not in targets:
             raise ValueError(f"names has {path!r}: {other!r}: target has {sorted(targets)}")
-    return {path: names.get(path, path) for path in sources}
+    return paths_that_correspond(sources, targets, names)
 
 
 def _title(layer: object) -> str:
@@ -139,6 +155,11 @@ def _pairs(
     pairs = []
     for name, tensor in sources.items():
         target = targets[by_name[name]]
+        for framework, one, where in ((here, tensor, "source"), (there, target, "target")):
+            if not framework.has_values(one):
+                raise ValueError(
+                    f"{name} has no values in {where}: run a lazy layer once, move one on 'meta' to a device"
+                )
         if here.dtype(tensor) != there.dtype(target):
             raise ValueError(
                 f"{name} is {here.dtype(tensor)} in source and {there.dtype(target)} in target: "

@@ -65,6 +65,7 @@ def x():
 
 
 def models(paddle_net=PaddleNet, dtype="float64"):
+    torch.manual_seed(0)
     ours = TorchNet().to(getattr(torch, dtype))
     theirs = paddle_net().to(dtype=dtype)
     copy_weights(ours, theirs)
@@ -83,7 +84,7 @@ def test_a_right_port_is_proven_in_training_mode(x):
     assert len(result.losses) == 4
     assert len(set(result.losses)) == 4  # the optimizer moves, the slopes are fresh
     for one, other in result.losses:
-        assert abs(one - other) <= 1e-10 * abs(one)
+        assert abs(one - other) <= 1e-9 * abs(one)
     seen = {(row.layer, row.quantity) for row in result.rows}
     for layer in ("conv", "norm", "block.0", "hidden", "square", "out"):
         assert (layer, "gradient of weight") in seen
