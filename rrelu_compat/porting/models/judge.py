@@ -127,8 +127,9 @@ class Judge:
             pair = self._models.pairs.get(key.path)
             if pair is None:
                 continue
-            # A layer's parameters get their gradients before its input does.
-            self._add_gradients(step, key.path, gradients.pop(key.path, []), largest)
+            # The parameters of the layers that take a tensor get their gradients before it does.
+            for path in (*ours.with_the_input_of(key._replace(what="input")), key.path):
+                self._add_gradients(step, path, gradients.pop(path, []), largest)
             other = key._replace(path=pair.paddle_path)
             if other in theirs.values:
                 difference = relative_difference(ours.values[key], theirs.values[other], floor)

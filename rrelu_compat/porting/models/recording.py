@@ -42,6 +42,8 @@ class Recording:
     drawn : dict of Key to str
         What drew random numbers since the input or output that was seen before: "ours", functional
         calls of this package, or "theirs", the framework; "" for nothing.
+    tensors : dict of Key to object
+        The tensor itself of each input; layers that share one share its gradient.
     error : Exception or None
         What the model raised.
     """
@@ -49,7 +51,16 @@ class Recording:
     values: dict[Key, NDArray[Any]] = field(default_factory=dict)
     functional: dict[Key, int] = field(default_factory=dict)
     drawn: dict[Key, str] = field(default_factory=dict)
+    tensors: dict[Key, Any] = field(default_factory=dict)
     error: Exception | None = None
+
+    def with_the_input_of(self, key: Key) -> list[str]:
+        """Return the paths of the layers that got the same tensor."""
+        return [
+            other.path
+            for other, tensor in self.tensors.items()
+            if tensor is self.tensors.get(key) and other.path
+        ]
 
 
 def tensors_in(structure: Any, framework: Framework) -> list[Any]:
@@ -125,6 +136,7 @@ def _watch(
             recording.functional[key] = state[0][0]
             recording.drawn[key] = drawn
             if what == "input" and gradients and framework.asks_gradient(tensor):
+                recording.tensors[key] = tensor
                 framework.on_gradient(tensor, receiver(Key(path, call, f"{what} gradient", item)))
 
     def receiver(key: Key) -> Callable[[Any], None]:

@@ -65,7 +65,6 @@ def x():
 
 
 def models(paddle_net=PaddleNet, dtype="float64"):
-    torch.manual_seed(0)
     ours = TorchNet().to(getattr(torch, dtype))
     theirs = paddle_net().to(dtype=dtype)
     copy_weights(ours, theirs)

@@ -1,0 +1,62 @@
+"""What the steps of `compare` do, and which differences it takes for the frameworks' own."""
+
+import numpy as np
+import pytest
+import torch
+
+import rrelu_compat
+from rrelu_compat.porting import compare
+from rrelu_compat.porting.models.known import is_biased_variance
+
+ROWS = np.random.default_rng(0).normal(size=(6, 4))
+
+
+def test_functional_slopes_are_fresh_at_each_step(both):
+    def make(kit):
+        class Net(kit.Module):
+            def forward(self, x):
+                return kit.rrelu(x, 0.1, 0.9, training=self.training)
+
+        return Net()
+
+    result = compare(*both(make), ROWS, seed=3, steps=3)
+    result.assert_close()
+    assert len(set(result.losses)) == 3
+
+
+def test_the_steps_are_plain_training(both):
+    def make(kit):
+        return kit.Sequential(kit.Linear(4, 4), kit.RReLU(), kit.Linear(4, 2))
+
+    ours, theirs = both(make)
+    result = compare(ours, theirs, ROWS, seed=3, steps=4, loss=lambda y: (y * y).mean())
+    result.assert_close()
+    ours[1].generator = rrelu_compat.Generator(3).fold_in(0)
+    descent = torch.optim.SGD(ours.parameters(), 2.0**-6)
+    for expected, _ in result.losses:
+        descent.zero_grad()
+        loss = (ours(torch.from_numpy(ROWS)) ** 2).mean()
+        loss.backward()
+        descent.step()
+        assert loss.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_variance_is_biased_by_no_more_than_the_number_of_samples():
+    unbiased = np.array([1.0, 2.0])
+    assert is_biased_variance(unbiased, unbiased * 7 / 8, 8)
+    assert is_biased_variance(unbiased, unbiased * 15 / 16, 8)
+    for wrong in (unbiased * 0.8, unbiased * 1.01, unbiased * [7 / 8, 0.5]):
+        assert not is_biased_variance(unbiased, wrong, 8)
+    assert not is_biased_variance(unbiased, unbiased * 7 / 8, 0)
+
+
+def test_a_variance_that_is_wrong_is_no_bias(both):
+    ours, theirs = both(lambda kit: kit.Sequential(kit.BatchNorm1d(4)))
+
+    def halve(layer, inputs, output):
+        layer._variance.set_value(layer._variance * 0.5)
+
+    theirs[0].register_forward_post_hook(halve)
+    first = compare(ours, theirs, ROWS, seed=3).first
+    assert first is not None
+    assert first.quantity == "running_var"
