@@ -223,6 +223,58 @@ def test_tied_parameters():
 
 T, P = torch.nn, paddle.nn
 
+
+def test_names_that_take_the_place_of_another_layer():
+    ours, theirs = (
+        T.Sequential(T.Linear(2, 2), T.Linear(2, 2)),
+        P.Sequential(P.Linear(2, 2), P.Linear(2, 2)),
+    )
+    with pytest.raises(ValueError, match=r"'1' of source .* which names gives to another layer"):
+        copy_weights(ours, theirs, names={"0": "1"})
+    with pytest.raises(TypeError, match=r"names=\['0'\]: a mapping"):
+        copy_weights(ours, theirs, names=["0"])
+
+
+def test_the_model_is_the_layer_and_layouts_are_kept():
+    ours, theirs = T.Conv2d(2, 3, 3).to(memory_format=torch.channels_last), P.Conv2D(2, 3, 3)
+    ours.weight.requires_grad, theirs.weight.stop_gradient = False, True
+    copy_weights(ours, theirs)
+    assert (theirs.weight.numpy() == ours.weight.detach().numpy()).all()
+    copy_weights(theirs, ours)
+    assert ours.weight.is_contiguous(memory_format=torch.channels_last)
+    assert (ours.weight.requires_grad, theirs.weight.stop_gradient) == (False, True)
+    assert (ours.bias.requires_grad, theirs.bias.stop_gradient) == (True, False)
+
+
+def test_layers_in_plain_lists_and_compiled_parts():
+    ours, theirs = T.Sequential(torch.compile(T.Linear(2, 3))), P.Sequential(P.Linear(2, 3))
+    ours.more, theirs.more = [T.Linear(3, 3)], [P.Linear(3, 3)]
+    copy_weights(ours, theirs)
+    assert (theirs[0].weight.numpy() == ours[0].weight.detach().numpy().T).all()
+    assert (theirs.more[0].weight.numpy() == ours.more[0].weight.detach().numpy().T).all()
+
+
+@pytest.mark.parametrize("bad", [T.LazyLinear(3), T.Linear(2, 3, device="meta")])
+@pytest.mark.parametrize("direction", ["source", "target"])
+def test_layers_without_values(bad, direction):
+    ours = T.Sequential(T.Linear(2, 2), bad)
+    theirs = P.Sequential(P.Linear(2, 2), P.Linear(2, 3))
+    with pytest.raises(ValueError, match=f"'1': weight has no values in {direction}"):
+        copy_weights(*((ours, theirs) if direction == "source" else (theirs, ours)))
+
+
+def test_a_target_that_cannot_be_written_to_is_left_alone():
+    ours, theirs = (
+        T.Sequential(T.Linear(2, 3), T.Linear(3, 3)),
+        P.Sequential(P.Linear(2, 3), P.Linear(3, 3)),
+    )
+    ours[1].weight = T.Parameter(torch.randn(1, 3).expand(3, 3))
+    before = ours[0].weight.detach().clone()
+    with pytest.raises(ValueError, match="nothing was copied: target can't be written to"):
+        copy_weights(theirs, ours)
+    assert torch.equal(ours[0].weight, before)
+
+
 REFUSED = {
     "another kind": (T.PReLU(), P.PReLU(), "torch PReLU is not a layer that can be copied"),
     "a recurrent layer": (T.LSTM(3, 4), P.LSTM(3, 4), "not a layer that can be copied"),
@@ -243,6 +295,18 @@ REFUSED = {
         P.Linear(3, 2),
         "parametrizations",
     ),
+    "attention": (T.MultiheadAttention(4, 2), P.MultiHeadAttention(4, 2), "no counterpart"),
+    "older weight_norm": (
+        T.utils.weight_norm(T.Linear(3, 2)),
+        P.utils.weight_norm(P.Linear(3, 2)),
+        "weight_g",
+    ),
+    "spectral_norm": (
+        T.utils.spectral_norm(T.Linear(3, 2)),
+        P.utils.spectral_norm(P.Linear(3, 2)),
+        "weight_orig",
+    ),
+    "a lazy norm": (T.LazyBatchNorm2d(), P.BatchNorm2D(3), "not a layer that can be copied"),
     "sharing lost": (TorchTiedParameter(), PaddleUntied(), "in source only"),
     "sharing added": (TorchUntied(), PaddleTiedParameter(), "do not share in source"),
 }
