@@ -348,6 +348,19 @@ def test_compiled_and_converted_parts_are_seen_into(of_torch, of_paddle, both):
     assert paddle.jit.dy2static.program_translator.ProgramTranslator().enable_to_static
 
 
+def test_nothing_is_compiled_for_a_comparison(both):
+    ours, theirs = both(functional)
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph
+
+    ours.compile(backend=backend)
+    compare(ours, theirs, ROWS, seed=3).assert_close()
+    assert graphs == []
+
+
 @pytest.mark.parametrize(
     "context", [torch.no_grad, torch.inference_mode, paddle.no_grad], ids=lambda c: c.__name__
 )
