@@ -132,3 +132,52 @@ def _both(
 def both() -> Callable[..., tuple[Any, Any]]:
     """Build a network in both frameworks: ``both(make, dtype)``."""
     return _both
+
+
+def _convolutional(kit: Kit, forward: Callable[[Any, Any], Any] | None = None) -> Any:
+    """Convolutions, normalization, a block, a layer used twice, functional RReLU, a square linear layer."""
+
+    class Net(kit.Module):  # type: ignore[name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = kit.Conv2d(1, 4, 3, padding=1), kit.BatchNorm2d(4)
+            self.act = kit.RReLU(0.1, 0.4, inplace=True)
+            self.block = kit.Sequential(kit.Conv2d(4, 4, 3, padding=1), kit.RReLU())
+            self.pool = kit.MaxPool2d(2)
+            self.hidden, self.square = kit.Linear(64, 16), kit.Linear(16, 16)
+            self.twice = kit.RReLU(0.2, 0.9)
+            self.out = kit.Linear(16, 10)
+
+        def features(self, x: Any) -> Any:
+            x = self.pool(self.block(self.act(self.norm(self.conv(x)))))
+            return self.hidden(x.flatten(1))
+
+        def forward(self, x: Any) -> Any:
+            if forward is not None:
+                return forward(self, x)
+            return self.plain(x)
+
+        def plain(self, x: Any) -> Any:
+            x = kit.rrelu(self.features(x), training=self.training)
+            x = self.twice(self.square(x))
+            return self.out(self.twice(x - 0.1))
+
+    return Net()
+
+
+@pytest.fixture(scope="session")
+def models() -> Callable[..., tuple[Any, Any]]:
+    """Build the convolutional network and its port, whose forward may be another: ``models(forward, dtype)``."""
+
+    def build(
+        forward: Callable[[Any, Any], Any] | None = None, dtype: str = "float64"
+    ) -> tuple[Any, Any]:
+        return _both(_convolutional, dtype, port=lambda kit: _convolutional(kit, forward))
+
+    return build
+
+
+@pytest.fixture
+def x() -> Any:
+    """Six pictures."""
+    return np.random.default_rng(0).normal(size=(6, 1, 8, 8))

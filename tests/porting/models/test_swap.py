@@ -353,21 +353,6 @@ def test_a_subclass_of_the_drop_in_has_no_native_class(framework):
         swap(framework.Sequential(mine()), to="native")
 
 
-def test_scripted_and_traced_modules_are_refused():
-    model = torch.nn.Sequential(torch.nn.RReLU())
-    for fixed in (torch.jit.script(model), torch.jit.trace(model.eval(), torch.ones(2))):
-        with pytest.raises(TypeError, match=r"torch\.jit"):
-            swap(torch.nn.Sequential(fixed))
-
-
-def test_a_loaded_program_is_refused(tmp_path):
-    model = paddle.nn.Sequential(paddle.nn.Linear(3, 3), paddle.nn.RReLU())
-    spec = [paddle.static.InputSpec([None, 3], "float32")]
-    paddle.jit.save(model, str(tmp_path / "model"), input_spec=spec)
-    with pytest.raises(TypeError, match=r"paddle\.jit\.load"):
-        swap(paddle.jit.load(str(tmp_path / "model")))
-
-
 @pytest.mark.parametrize("bounds", [(-0.5, 0.5), (0.5, 1.5)])
 def test_bounds_that_paddle_does_not_take(bounds):
     layer = rrelu_compat.paddle.RReLU(*bounds)

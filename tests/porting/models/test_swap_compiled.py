@@ -248,3 +248,18 @@ def test_fully_sharded(tmp_path):
             assert type(swap(model, to="native").act) is kind
     finally:
         torch.distributed.destroy_process_group()
+
+
+def test_scripted_and_traced_modules_are_refused():
+    model = torch.nn.Sequential(torch.nn.RReLU())
+    for fixed in (torch.jit.script(model), torch.jit.trace(model.eval(), torch.ones(2))):
+        with pytest.raises(TypeError, match=r"torch\.jit"):
+            swap(torch.nn.Sequential(fixed))
+
+
+def test_a_loaded_program_is_refused(tmp_path):
+    model = paddle.nn.Sequential(paddle.nn.Linear(3, 3), paddle.nn.RReLU())
+    spec = [paddle.static.InputSpec([None, 3], "float32")]
+    paddle.jit.save(model, str(tmp_path / "model"), input_spec=spec)
+    with pytest.raises(TypeError, match=r"paddle\.jit\.load"):
+        swap(paddle.jit.load(str(tmp_path / "model")))
