@@ -167,7 +167,7 @@ def _convolutional(kit: Kit, forward: Callable[[Any, Any], Any] | None = None) -
 
 @pytest.fixture(scope="session")
 def models() -> Callable[..., tuple[Any, Any]]:
-    """Build the convolutional network and its port, whose forward may be another: ``models(forward, dtype)``."""
+    """Build the network and its port, whose forward may be another: ``models(forward, dtype)``."""
 
     def build(
         forward: Callable[[Any, Any], Any] | None = None, dtype: str = "float64"
