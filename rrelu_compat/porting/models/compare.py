@@ -101,6 +101,7 @@ def compare(
     --------
     >>> import numpy as np, paddle, torch
     >>> import rrelu_compat.torch, rrelu_compat.paddle
+    >>> from rrelu_compat.porting import copy_weights
     >>> ours = torch.nn.Sequential(torch.nn.Linear(4, 3), rrelu_compat.torch.RReLU()).double()
     >>> port = paddle.nn.Sequential(paddle.nn.Linear(4, 3), rrelu_compat.paddle.RReLU())
     >>> port = port.to(dtype="float64")
