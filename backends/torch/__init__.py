@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any  # noqa: E402
 
 import torch  # noqa: E402
 
-from rrelu_compat.backends.torch import routes, tensors  # noqa: E402
+from rrelu_compat.backends.torch import openmp, routes, tensors  # noqa: E402
 from rrelu_compat.spec import check_training  # noqa: E402
 
 if TYPE_CHECKING:
@@ -42,4 +42,5 @@ class TorchBackend:
         return tensors.info()
 
 
+openmp.lend()
 backend = TorchBackend()

@@ -67,6 +67,9 @@ forward_strided: Callable[..., None] = _kernels.forward_strided
 backward_strided: Callable[..., None] = _kernels.backward_strided
 fill_slopes: Callable[..., None] = _kernels.fill_slopes
 path: Callable[[], str] = _kernels.path
+#: ``use_team(address)``: run large calls on the threads of an OpenMP, whose ``GOMP_parallel`` is there;
+#: None: on threads made for each call. A child made by fork makes its own again.
+use_team: Callable[[int | None], None] = _kernels.use_team
 
 
 def thread_count(variable: str | None = None) -> int:
@@ -102,4 +105,5 @@ __all__ = [
     "forward_strided",
     "path",
     "thread_count",
+    "use_team",
 ]

@@ -123,4 +123,11 @@ typedef struct {
 
 void rr_execute(rr_job *job, long long threads);
 
+/* Runs work(data) on that many threads, the caller among them, and returns when all are done: what GNU's
+ * OpenMP exports as GOMP_parallel. */
+typedef void rr_team(void (*work)(void *), void *data, unsigned threads, unsigned flags);
+
+/* Large calls run on this from now on; NULL: on threads of their own. */
+void rr_use_team(rr_team *team);
+
 #endif

@@ -117,14 +117,40 @@ static void *take_units(void *p)
     }
 }
 
-/* Threads live for this call only, so nothing of them is left for a fork or the interpreter's exit. */
-static RR_NOINLINE void run_threads(share *work, size_t count)
+static rr_team *lent; /* NULL: threads of our own */
+
+static void forget_team(void)
 {
+    lent = NULL;
+}
+
+void rr_use_team(rr_team *team)
+{
+    static int told;
+    /* an OpenMP that ran threads before a fork hangs in the child */
+    if (!told) told = pthread_atfork(NULL, NULL, forget_team) == 0;
+    lent = told ? team : NULL;
+}
+
+static void take_units_in_team(void *p)
+{
+    take_units(p);
+}
+
+/* Threads of our own live for this call only, so nothing of them is left for a fork or the interpreter's
+ * exit. A team is asked for whole, though `count` would do: it is made anew where another number is wanted. */
+static RR_NOINLINE void run_threads(share *work, size_t count, unsigned all_of_team)
+{
+    rr_team *const team = lent;
     pthread_t threads[MAX_THREADS];
     size_t started = 0, i;
     sigset_t all, before;
     pthread_attr_t attributes;
     work->grain = work->units / (count * 8) + 1;
+    if (team) {
+        team(take_units_in_team, work, all_of_team, 0);
+        return;
+    }
     /* signals are for the threads that Python knows */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -136,6 +162,11 @@ static RR_NOINLINE void run_threads(share *work, size_t count)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     take_units(work);
     for (i = 0; i < started; i++) pthread_join(threads[i], NULL);
+}
+#else
+void rr_use_team(rr_team *team)
+{
+    (void)team;
 }
 #endif
 
@@ -158,7 +189,7 @@ void rr_execute(rr_job *job, long long threads)
         if (count > (unsigned long long)threads) count = (size_t)threads;
         if (count > work.units) count = work.units;
         if (count > 1) {
-            run_threads(&work, count);
+            run_threads(&work, count, threads > 4096 ? 4096 : (unsigned)threads);
             return;
         }
     }

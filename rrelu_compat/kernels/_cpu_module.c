@@ -304,6 +304,16 @@ static PyObject *use(PyObject *module, PyObject *name)
     return Py_None;
 }
 
+static PyObject *use_team(PyObject *module, PyObject *address)
+{
+    void *team = address == Py_None ? NULL : PyLong_AsVoidPtr(address);
+    (void)module;
+    if (PyErr_Occurred()) return NULL;
+    rr_use_team((rr_team *)team);
+    Py_INCREF(Py_None);
+    return Py_None;
+}
+
 #define FAST(name, doc) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, doc}
 
 static PyMethodDef methods[] = {
@@ -314,6 +324,7 @@ static PyMethodDef methods[] = {
     FAST(fill_slopes, "The slopes themselves; see rrelu_compat.kernels."),
     {"path", path, METH_NOARGS, "The name of the path in use."},
     {"usable_paths", usable_paths, METH_NOARGS, "The paths that this machine can run, fastest first."},
+    {"use_team", use_team, METH_O, "Run large calls on threads lent by GOMP_parallel; see rrelu_compat.kernels."},
     {"use", use, METH_O, "Switch to the path of that name (for tests)."},
     {NULL, NULL, 0, NULL},
 };

@@ -130,6 +130,10 @@ def _read_bits(bits: int, n: int) -> NDArray[np.bool_]:
     return np.unpackbits(packed, count=n, bitorder="little").view(np.bool_)
 
 
+def use_team(address: int | None) -> None:
+    """Nothing: this path runs on the calling thread."""
+
+
 def forward(
     dtype: int, n: int, x: int, y: int, bits: int, seed: int, call: int, start: int,
     lower: float, upper: float, threads: int,
