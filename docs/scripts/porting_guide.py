@@ -1,6 +1,6 @@
 """Draw the figure of the porting guide: do what the page says and keep the plot that it makes.
 
-    python docs/scripts/porting_guide.py      writes docs/assets/compared.svg
+python docs/scripts/porting_guide.py      writes docs/assets/compared.svg
 """
 
 from __future__ import annotations

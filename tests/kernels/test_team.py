@@ -43,7 +43,8 @@ def lent():
 def test_large_calls_run_on_the_team_and_give_the_same_bits(lent):
     expected = work(1)
     assert lent == []
-    assert work(60) == expected  # more than the elements are worth: the team is not to be made smaller
+    # More than the elements are worth: the team is not to be made smaller.
+    assert work(60) == expected
     assert lent == ([] if kernels.path() == "numpy" else [(60, 0)])
     kernels.use_team(None)
     assert work(3) == expected
