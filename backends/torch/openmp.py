@@ -19,13 +19,16 @@ _held: list[ctypes.CDLL] = []
 
 def lend() -> bool:
     """Let large calls run on the threads of PyTorch's OpenMP; return whether it is one that can (GNU's)."""
-    for file in sorted((pathlib.Path(torch.__file__).parent / "lib").glob("libgomp*.so*")):
-        try:
-            # The one that PyTorch has loaded, and no second copy with threads of its own.
-            library = ctypes.CDLL(str(file), mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
-        except OSError:
-            continue
-        _held.append(library)
-        kernels.use_team(ctypes.cast(library.GOMP_parallel, ctypes.c_void_p).value)
-        return True
-    return False
+    try:
+        # A name is looked up in what PyTorch's library was linked with when it was loaded: another copy of
+        # OpenMP, loaded before by another package, may have taken the place of the one beside it.
+        library = ctypes.CDLL(
+            str(pathlib.Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"),
+            mode=os.RTLD_NOLOAD | os.RTLD_LAZY,
+        )
+        team = library.GOMP_parallel
+    except (OSError, AttributeError):  # not there, or another OpenMP; RTLD_NOLOAD is not everywhere
+        return False
+    _held[:] = [library]
+    kernels.use_team(ctypes.cast(team, ctypes.c_void_p).value)
+    return True

@@ -1,6 +1,5 @@
 """Large calls run on the threads of PyTorch's OpenMP."""
 
-import ctypes
 import subprocess
 import sys
 
@@ -15,7 +14,7 @@ from rrelu_compat.torch import rrelu
 def test_the_library_is_the_one_that_pytorch_uses():
     """A second copy would have threads of its own, which is what lending is to avoid."""
     assert openmp.lend()
-    library = openmp._held[-1]
+    library = openmp._held[0]
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(3)
@@ -80,10 +79,28 @@ def test_the_bits_do_not_depend_on_whose_threads_they_are(n):
         assert torch.equal(gradient, results[0][1])
 
 
-def test_without_gnu_openmp_nothing_is_lent(monkeypatch, tmp_path):
+def test_where_pytorch_has_no_such_library_nothing_is_lent(monkeypatch, tmp_path):
     monkeypatch.setattr(torch, "__file__", str(tmp_path / "__init__.py"))
     assert not openmp.lend()
-    (tmp_path / "lib").mkdir()
-    (tmp_path / "lib" / "libgomp.so.1").write_text("no library")
-    assert not openmp.lend()
-    assert isinstance(openmp._held[0], ctypes.CDLL)
+
+
+# Another package has loaded an OpenMP of the same name before PyTorch: PyTorch then uses that one.
+BEFORE = """
+import sys, paddle, sklearn.cluster
+import torch, rrelu_compat.torch
+from rrelu_compat.backends.torch import openmp
+assert openmp.lend()
+torch.set_num_threads(3)
+print(openmp._held[0].omp_get_max_threads())
+"""
+
+
+def test_an_openmp_that_came_before_pytorchs():
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", BEFORE],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    assert done.stdout.strip() == "3"
