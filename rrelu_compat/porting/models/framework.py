@@ -66,10 +66,13 @@ class Framework(Protocol):
     def assign(self, tensor: Any, array: NDArray[Any]) -> None:
         """Write values into a tensor, unseen by autograd."""
 
-    def watch(
-        self, layer: Any, before: Callable[[Any], None], after: Callable[[Any, Any], None]
-    ) -> Callable[[], None]:
-        """Call ``before((arguments, keywords))``, ``after(arguments, output)`` each time; return the stop."""
+    def hook(
+        self, layer: Any, on_entry: Callable[..., None], on_exit: Callable[..., None]
+    ) -> list[Any]:
+        """Call ``on_entry(layer, arguments, keywords)``, ``on_exit(layer, arguments, output)`` each time.
+
+        Returns handles with ``remove()``.
+        """
 
     def asks_gradient(self, tensor: Any) -> bool:
         """Whether a gradient is asked for."""

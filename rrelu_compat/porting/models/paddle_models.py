@@ -101,23 +101,11 @@ def assign(tensor: Any, array: NDArray[Any]) -> None:
         paddle.assign(values.reshape(tensor.shape), tensor)
 
 
-def watch(
-    layer: Any, before: Callable[[Any], None], after: Callable[[Any, Any], None]
-) -> Callable[[], None]:
-    def on_entry(_: Any, arguments: Any, keywords: Any) -> None:
-        before((arguments, keywords))
-
-    def on_exit(_: Any, arguments: Any, output: Any) -> None:
-        after(arguments, output)
-
-    first = layer.register_forward_pre_hook(on_entry, with_kwargs=True)
-    last = layer.register_forward_post_hook(on_exit)
-
-    def stop() -> None:
-        first.remove()
-        last.remove()
-
-    return stop
+def hook(layer: Any, on_entry: Callable[..., None], on_exit: Callable[..., None]) -> list[Any]:
+    return [
+        layer.register_forward_pre_hook(on_entry, with_kwargs=True),
+        layer.register_forward_post_hook(on_exit),
+    ]
 
 
 def asks_gradient(tensor: Any) -> bool:

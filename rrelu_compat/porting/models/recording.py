@@ -90,23 +90,24 @@ def record(
     """
     recording = Recording()
     state = [(_calls(), framework.random_state())]
-    stops = [
-        _watch(framework, recording, state, path, layer, path in ends)
+    handles = [
+        handle
         for path, layer in layers.items()
+        for handle in _watch(framework, recording, state, path, layer, path in ends)
     ]
     try:
         output = model(*arguments, **keywords)
-        for stop in stops:
-            stop()
-        stops = []
+        for handle in handles:
+            handle.remove()
+        handles = []
         value = loss(output)
         recording.values[Key("", 0, "loss", 0)] = framework.to_numpy(value)
         value.backward()
     except Exception as error:
         recording.error = error
     finally:
-        for stop in stops:
-            stop()
+        for handle in handles:
+            handle.remove()
     return recording
 
 
@@ -122,7 +123,7 @@ def _watch(
     path: str,
     layer: Any,
     gradients: bool,
-) -> Callable[[], None]:
+) -> list[Any]:
     running: list[int] = []  # calls: a layer may call itself
     count = [0]
 
@@ -145,15 +146,15 @@ def _watch(
 
         return receive
 
-    def before(arguments: Any) -> None:
+    def on_entry(_: Any, arguments: Any, keywords: Any) -> None:
         running.append(count[0])
         count[0] += 1
-        keep(running[-1], "input", arguments)
+        keep(running[-1], "input", (arguments, keywords))
 
-    def after(arguments: Any, output: Any) -> None:
+    def on_exit(_: Any, arguments: Any, output: Any) -> None:
         keep(running.pop(), "output", output)
 
-    return framework.watch(layer, before, after)
+    return framework.hook(layer, on_entry, on_exit)
 
 
 def relative_difference(one: NDArray[Any], other: NDArray[Any], floor: float = 0.0) -> float:
