@@ -15,6 +15,7 @@ from rrelu_compat.backends.torch import graphs
 from rrelu_compat.backends.torch.ops import calls
 from rrelu_compat.backends.torch.seeds import take_anywhere
 from rrelu_compat.backends.torch.tensors import key_tensor
+from rrelu_compat.layout import c_strides
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +98,7 @@ def _key(x: DTensor, training: bool, generator: Any) -> Tensor:
 def _index(x: DTensor) -> tuple[int, list[int]]:
     """Return the index of the first local element in the whole tensor, and the strides of indices."""
     shape = tuple(x.shape)
-    strides = [torch.Size(shape[k + 1 :]).numel() for k in range(len(shape))]
+    strides = list(c_strides(shape))
     _, offset = compute_local_shape_and_global_offset(x.shape, x.device_mesh, x.placements)
     return sum(o * s for o, s in zip(offset, strides, strict=True)), strides
 

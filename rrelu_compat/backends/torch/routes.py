@@ -11,19 +11,24 @@ from torch._subclasses.fake_tensor import is_fake
 from torch.autograd import forward_ad
 from torch.compiler import is_compiling
 
-from rrelu_compat.backends.torch import compiled, cuda, eager, evaluation, graphs, openmp
+from rrelu_compat.backends.torch import compiled, cpu, cuda, device_keys, evaluation, graphs, openmp
+from rrelu_compat.backends.torch.nodes import forward, room, words
 from rrelu_compat.backends.torch.ops import calls
+from rrelu_compat.backends.torch.pack import Pack
 from rrelu_compat.backends.torch.seeds import check_generator, take, take_anywhere
 from rrelu_compat.backends.torch.tensors import (
     CODES,
     PLAIN,
+    check_in_place,
     check_layout,
     check_torch,
     code_of,
     is_dtensor,
+    is_plain,
     key_tensor,
     scaled,
 )
+from rrelu_compat.kernels import F64
 from rrelu_compat.spec import RReLUSpec
 
 if TYPE_CHECKING:
@@ -53,7 +58,7 @@ def apply(x: Any, spec: RReLUSpec, training: bool, generator: Any = None) -> Any
     cls = type(x)
     if not (
         (cls is _Tensor or cls is _Parameter)
-        and _dispatch_keys(x).raw_repr() in PLAIN
+        and (_dispatch_keys(x).raw_repr() in PLAIN or (x.is_cuda and is_plain(x)))
         and not _modes()
         and not _functorch_active()
         and forward_ad._current_level < 0
@@ -64,22 +69,34 @@ def apply(x: Any, spec: RReLUSpec, training: bool, generator: Any = None) -> Any
     code = CODES.get(x.dtype)
     if code is None:
         code = code_of(x)
-    lower, upper = spec.slope_range(training, code != 3)
+    lower, upper = spec.slope_range(training, code != F64)
     # Whatever can be refused is refused before a call or a number is taken.
     if generator is not None:
         check_generator(generator)
     if spec.inplace:
-        eager.check_in_place(x)
-    if not training:
-        return evaluation.plain(x, code, lower, spec.inplace)
-    seed, call, entry = take(generator)
-    hooks = entry is not None and _top_hooks(False) is not None
-    return eager.forward(x, (code, lower, upper, seed, call, 0, None, entry, hooks), spec.inplace)
+        check_in_place(x)
+    run = cuda if x.is_cuda else cpu
+    if training:
+        # Memory first: a call that fails for want of it has taken no number.
+        kept = room(x, spec.inplace)
+        seed, call, entry = (
+            device_keys.take(x.device, generator) if run is cuda else take(generator)
+        )
+        hooks = entry is not None and _top_hooks(False) is not None
+        pack = Pack(run, code, lower, upper, seed, call, 0, None, None, entry, hooks)
+    else:
+        y = evaluation.native(x, lower, spec.inplace)
+        if y is not None:
+            return y
+        kept, pack = None, Pack(run, code, lower, upper)
+    if run is cuda and not cuda.usable(x.device):
+        # Slopes from the host, applied with PyTorch's operations; reading a key waits for the device.
+        y, _ = calls.forward(x, words(pack).cpu(), lower, upper)
+        return graphs.finish(x, y, spec.inplace)
+    return forward(x, pack, spec.inplace, kept)
 
 
 def _apply_special(x: Any, spec: RReLUSpec, training: bool, generator: Any) -> Any:
-    if cuda.takes(x):
-        return cuda.apply(x, spec, training, generator)
     check_torch()
     _check_type(x)
     check_generator(generator)

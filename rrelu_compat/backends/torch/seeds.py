@@ -79,7 +79,7 @@ def draw_number() -> int:
     return number
 
 
-def _fresh_seed(generator: torch.Generator) -> int:
+def fresh_seed(generator: torch.Generator) -> int:
     return int(_scratch(generator.device).random_(generator=generator).item())
 
 
@@ -115,7 +115,7 @@ def take(generator: Any, agree: Callable[[int], int] | None = None) -> Taken:
         agree = None
     else:
         check_generator(generator)
-        seed, call = _fresh_seed(generator), 0
+        seed, call = fresh_seed(generator), 0
     if agree is not None:
         seed = agree(seed)
     # What can be repeated is remembered: everything under saved-tensor hooks (non-reentrant checkpoints), and
