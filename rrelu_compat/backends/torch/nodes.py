@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from rrelu_compat import kernels
 from rrelu_compat.backends.torch import cpu, cuda
 from rrelu_compat.backends.torch.pack import DeviceKey, Pack
 from rrelu_compat.backends.torch.recompute import check_repeated
@@ -160,8 +161,13 @@ _in_place: Any = super(torch.autograd.Function, _RReLUInPlace).apply
 _scale: Any = super(torch.autograd.Function, _Scale).apply
 
 _ones = {
-    dtype: torch.ones(SMALL, dtype=dtype, device=CPU) for dtype in (torch.float32, torch.float64)
+    code: torch.ones(SMALL, dtype=dtype, device=CPU)
+    for code, dtype in ((F32, torch.float32), (F64, torch.float64))
 }
+_ones_at = {code: ones.data_ptr() for code, ones in _ones.items()}
+#: Memory for the bits of small tensors, and its address. Taken and given back by single operations: another
+#: thread, or a signal handler that comes between, takes another.
+_spare: list[tuple[int, Tensor]] = []
 
 
 def _takes_multipliers(x: Tensor, pack: Pack) -> bool:
@@ -177,11 +183,20 @@ def _takes_multipliers(x: Tensor, pack: Pack) -> bool:
 
 
 def _multipliers(x: Tensor, pack: Pack) -> Tensor:
+    """Return 1 where ``x >= 0`` and the slope elsewhere; the kernels make the bits, then the slopes."""
     m = torch.empty_like(x)
-    bits = np.empty((x.numel() + 7) >> 3, np.uint8)
-    address = bits.__array_interface__["data"][0]
-    cpu.write_forward(x, m, address, Pack(cpu, pack.code, 1.0, 1.0))
-    cpu.write_backward(_ones[x.dtype][: x.numel()].view_as(x), m, address, pack)
+    code, n, target = pack.code, x.numel(), m.data_ptr()
+    try:
+        spare = _spare.pop()
+    except IndexError:
+        memory = torch.empty(SMALL >> 3, dtype=torch.uint8, device=CPU)
+        spare = memory.data_ptr(), memory
+    bits = spare[0]
+    kernels.forward(code, n, x.data_ptr(), target, bits, 0, 0, 0, 1.0, 1.0, 1)
+    kernels.backward(
+        code, n, _ones_at[code], target, bits, pack.seed, pack.call, 0, pack.lower, pack.upper, 1
+    )
+    _spare.append(spare)
     return m
 
 
@@ -201,7 +216,7 @@ def forward(x: Tensor, pack: Pack, inplace: bool, kept: Room = None) -> Tensor:
     y: Tensor
     if x.requires_grad and torch.is_grad_enabled():
         if _takes_multipliers(x, pack):
-            m = _multipliers(x.detach(), pack)
+            m = _multipliers(x, pack)
             return x.mul_(m) if inplace else torch.mul(x, m)
         y = (_in_place if inplace else _out_of_place)(x, pack, kept)
         return y
