@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rrelu_compat.backends.torch import seeds
+from rrelu_compat.backends.torch import private, seeds
 from rrelu_compat.backends.torch.pack import DeviceKey
 from rrelu_compat.backends.torch.recompute import Entry, recall, remember
 from rrelu_compat.backends.torch.tensors import key_numbers, key_tensor
@@ -15,7 +15,7 @@ from rrelu_compat.generator import Generator, process_generator
 if TYPE_CHECKING:
     from torch import Tensor
 
-_top_hooks = torch._C._autograd._top_saved_tensors_default_hooks
+_top_hooks = private.top_hooks
 
 
 class DeviceState:
@@ -141,7 +141,7 @@ def take(device: torch.device, generator: Any) -> tuple[Any, int, Entry | None]:
         return seed, entry.call, entry
     seed, call = _fresh(device, generator)
     if _top_hooks(False) is not None or not (
-        torch._C._is_fwd_grad_enabled() or torch.is_inference_mode_enabled()
+        private.forward_ad_enabled() or torch.is_inference_mode_enabled()
     ):
         return seed, call, remember(number, seed, call)
     return seed, call, None

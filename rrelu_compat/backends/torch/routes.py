@@ -7,14 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from torch._subclasses.fake_tensor import is_fake
-from torch.autograd import forward_ad
 from torch.compiler import is_compiling
 
-from rrelu_compat.backends.torch import compiled, cpu, cuda, device_keys, evaluation, graphs, openmp
+from rrelu_compat.backends.torch import (
+    compiled,
+    cpu,
+    cuda,
+    device_keys,
+    evaluation,
+    graphs,
+    openmp,
+    private,
+)
 from rrelu_compat.backends.torch.nodes import forward, room, words
 from rrelu_compat.backends.torch.ops import calls
 from rrelu_compat.backends.torch.pack import Pack
+from rrelu_compat.backends.torch.private import (
+    dispatch_keys,
+    dispatch_modes,
+    forward_ad_active,
+    functorch_active,
+    top_hooks,
+)
 from rrelu_compat.backends.torch.seeds import check_generator, take, take_anywhere
 from rrelu_compat.backends.torch.tensors import (
     CODES,
@@ -32,14 +46,11 @@ from rrelu_compat.kernels import F64
 from rrelu_compat.spec import RReLUSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
-_dispatch_keys = torch._C._dispatch_keys
-_functorch_active = torch._C._are_functorch_transforms_active
-_functorch = torch._C._functorch
-_modes = torch._C._len_torch_dispatch_stack
-_tracing = torch._C._get_tracing_state
-_top_hooks = torch._C._autograd._top_saved_tensors_default_hooks
+is_tracing: Callable[[], bool] = torch.jit.is_tracing  # type: ignore[attr-defined]
 _Tensor, _Parameter = torch.Tensor, torch.nn.Parameter
 
 
@@ -58,11 +69,11 @@ def apply(x: Any, spec: RReLUSpec, training: bool, generator: Any = None) -> Any
     cls = type(x)
     if not (
         (cls is _Tensor or cls is _Parameter)
-        and (_dispatch_keys(x).raw_repr() in PLAIN or (x.is_cuda and is_plain(x)))
-        and not _modes()
-        and not _functorch_active()
-        and forward_ad._current_level < 0
-        and _tracing() is None
+        and (dispatch_keys(x).raw_repr() in PLAIN or (x.is_cuda and is_plain(x)))
+        and not dispatch_modes()
+        and not functorch_active()
+        and not forward_ad_active()
+        and not is_tracing()
         and sys.modules.get("torch") is torch
     ):
         return _apply_special(x, spec, training, generator)
@@ -82,7 +93,7 @@ def apply(x: Any, spec: RReLUSpec, training: bool, generator: Any = None) -> Any
         seed, call, entry = (
             device_keys.take(x.device, generator) if run is cuda else take(generator)
         )
-        hooks = entry is not None and _top_hooks(False) is not None
+        hooks = entry is not None and top_hooks(False) is not None
         pack = Pack(run, code, lower, upper, seed, call, 0, None, None, entry, hooks)
     else:
         y = evaluation.native(x, lower, spec.inplace)
@@ -107,7 +118,7 @@ def _apply_special(x: Any, spec: RReLUSpec, training: bool, generator: Any) -> A
         from rrelu_compat.backends.torch import dtensor
 
         return dtensor.apply(x, lower, upper, training, spec.inplace, generator)
-    if _tracing() is not None:
+    if is_tracing():
         if not training:
             return F.leaky_relu(x, lower, spec.inplace)
         graphs.check_exportable(generator)
@@ -121,10 +132,10 @@ def _apply_special(x: Any, spec: RReLUSpec, training: bool, generator: Any) -> A
         outside = RReLUSpec(spec.lower, spec.upper)
         return graphs.finish(x, apply(resolved, outside, training, generator), spec.inplace)
     # linearize traces a jvp with make_fx: its map must keep the slopes it was made with.
-    if _modes() and forward_ad._current_level < 0 and _is_traced():
+    if dispatch_modes() and not forward_ad_active() and private.is_traced():
         return graphs.export(x, lower, upper, training, spec.inplace, generator)
     y: Tensor
-    if _functorch_active() or forward_ad._current_level >= 0:
+    if functorch_active() or forward_ad_active():
         if not training:
             many = evaluation.multipliers(x, lower)
         elif is_dtensor(inner := _unwrapped(x)):
@@ -140,20 +151,9 @@ def _apply_special(x: Any, spec: RReLUSpec, training: bool, generator: Any) -> A
     return graphs.finish(x, y, spec.inplace)
 
 
-def _is_traced() -> bool:
-    from torch.fx.experimental.proxy_tensor import (
-        get_proxy_mode,
-    )  # as slow to import as half of torch
-
-    return get_proxy_mode() is not None
-
-
 def _unwrapped(x: Tensor) -> Tensor:
     """Return the tensor in the wrappers of functorch's gradients; under vmap a DTensor is refused."""
-    batched = False
-    while _functorch.is_functorch_wrapped_tensor(x):
-        batched = batched or _functorch.is_batchedtensor(x)
-        x = _functorch.get_unwrapped(x)
+    x, batched = private.unwrapped(x)
     if batched and is_dtensor(x):
         raise TypeError(
             "input is a DTensor under torch.vmap: RReLU in training takes it outside of vmap only"
@@ -169,7 +169,7 @@ def _check_type(x: object) -> None:
 
 
 def _key(x: Tensor, generator: Any) -> Tensor:
-    if x.is_meta or is_fake(x):
+    if x.is_meta or private.is_fake(x):
         return key_tensor(0, 0)  # there are no numbers to multiply, so no call is taken
     seed, call, _ = take_anywhere(generator)
     return key_tensor(seed, call)

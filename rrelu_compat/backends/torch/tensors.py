@@ -6,10 +6,9 @@ import sys
 from typing import TYPE_CHECKING
 
 import torch
-from torch.autograd import forward_ad
-from torch.utils._python_dispatch import _disable_current_modes
 
 from rrelu_compat import kernels
+from rrelu_compat.backends.torch import private
 from rrelu_compat.errors import DTypeError
 from rrelu_compat.frameworks import check_torch_is_real
 from rrelu_compat.layout import overlaps_itself, signed
@@ -22,17 +21,14 @@ CPU = torch.device("cpu")
 #: Kernel codes of the dtypes RReLU takes.
 CODES = {getattr(torch, name): code for name, code in kernels.DTYPES.items()}
 
-_functorch_active = torch._C._are_functorch_transforms_active
-_dispatch_keys = torch._C._dispatch_keys
-
 
 def _plain_keysets(device: torch.device) -> frozenset[int]:
     # Made outside of any mode, else the first call under one would put that mode's keys here.
-    with _disable_current_modes():
+    with private.disable_current_modes():
         keysets = []
         for inference in (False, True):
             with torch.inference_mode(inference):
-                keysets.append(_dispatch_keys(torch.empty(0, device=device)).raw_repr())
+                keysets.append(private.dispatch_keys(torch.empty(0, device=device)).raw_repr())
     return frozenset(keysets)
 
 
@@ -55,9 +51,9 @@ def _plain_of(device: torch.device) -> frozenset[int]:
 def is_plain(x: Tensor) -> bool:
     """Whether kernels may work on the memory of `x`, and nothing watches or transforms what is done."""
     return (
-        not _functorch_active()
-        and forward_ad._current_level < 0
-        and _dispatch_keys(x).raw_repr() in _plain_of(x.device)
+        not private.functorch_active()
+        and not private.forward_ad_active()
+        and private.dispatch_keys(x).raw_repr() in _plain_of(x.device)
     )
 
 
@@ -151,8 +147,6 @@ def check_in_place(x: Tensor) -> None:
             f"inplace=True: {what} Variable that requires grad is being used in an in-place operation; "
             "pass inplace=False"
         )
-    if base is not None:
-        creation = torch._C._autograd._get_creation_meta(x)
-        if creation is not torch._C._autograd.CreationMeta.DEFAULT:
-            # One output of unbind or split, a view made under no_grad: PyTorch raises its own message here.
-            x.mul_(1)
+    if base is not None and not private.may_change_in_place(x):
+        # One output of unbind or split, a view made under no_grad: PyTorch raises its own message here.
+        x.mul_(1)
