@@ -101,11 +101,7 @@ def _index(x: DTensor) -> tuple[int, list[int]]:
     """Return the index of the first local element in the whole tensor, and the strides of indices."""
     shape = tuple(x.shape)
     strides = list(c_strides(shape))
-    place = private.lookup(
-        "torch.distributed.tensor._utils:compute_local_shape_and_global_offset",
-        "RReLU of a DTensor",
-    )
-    _, offset = place(x.shape, x.device_mesh, x.placements)
+    _, offset = _shape_and_offset(x.shape, x.device_mesh, x.placements)
     return sum(o * s for o, s in zip(offset, strides, strict=True)), strides
 
 
