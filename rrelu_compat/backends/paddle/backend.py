@@ -9,7 +9,8 @@ import paddle
 from rrelu_compat import kernels
 from rrelu_compat.backends.paddle import cuda
 from rrelu_compat.backends.paddle.layer import NATIVE, RReLU
-from rrelu_compat.backends.paddle.routes import Value, apply
+from rrelu_compat.backends.paddle.private import Value
+from rrelu_compat.backends.paddle.routes import apply
 from rrelu_compat.spec import RReLUSpec
 
 
