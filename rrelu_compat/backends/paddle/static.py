@@ -12,22 +12,20 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import warnings
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import paddle
 
-import rrelu_compat
-from rrelu_compat import kernels
+from rrelu_compat import kernels, neutral
 from rrelu_compat.backends.paddle import nodes, private, recompute, seeds
 from rrelu_compat.backends.paddle.evaluation import leaky_relu_is_exact
 from rrelu_compat.backends.paddle.export import purpose
 from rrelu_compat.backends.paddle.tensors import dtype_code
-
-if TYPE_CHECKING:
-    from rrelu_compat.spec import RReLUSpec
+from rrelu_compat.spec import RReLUSpec
 
 _DRAW = "rrelu_compat_draw"
 _tokens: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
@@ -190,16 +188,16 @@ def _evaluate(x: Any, code: int, slope: float) -> Any:
 def keep_to_static_out() -> None:
     """Make ``to_static`` take our functions whole: rewriting them breaks them."""
     # By source (full_graph=True).
-    paddle.jit.ignore_module([rrelu_compat])
+    paddle.jit.ignore_module([sys.modules["rrelu_compat"]])
     # By bytecode (full_graph=False): where a function is called in a traced frame ...
-    for function in (rrelu_compat.rrelu, rrelu_compat.RReLUSpec.apply):
+    for function in (neutral.rrelu, RReLUSpec.apply):
         private.take_whole(function)
     # ... and where its own frame would be traced, after a break of the graph.
     try:
         skipped = private.lookup("paddle.jit.sot.opcode_translator:skip_files", "to_static")
     except RuntimeError:
         return  # private.USES says what is lost: such a frame fails, it does not go wrong
-    skipped.skip_file_names.add(os.path.dirname(rrelu_compat.__file__) + os.sep)
+    skipped.skip_file_names.add(os.path.dirname(neutral.__file__) + os.sep)
     skipped.setup_skip_files()
 
 
