@@ -26,7 +26,7 @@ Taken = tuple[int, int, "Entry | None"]
 
 def _scratch(device: torch.device) -> Tensor:
     # An inference or fake tensor here would fail in every later call.
-    with torch.inference_mode(False), private.disable_current_modes():
+    with private.outside():
         return torch.empty(1, dtype=torch.int64, device=device)
 
 
@@ -35,15 +35,20 @@ class _Scratch(threading.local):
 
     def __init__(self) -> None:
         self.buffer = _scratch(CPU)
-        # Reading through a memoryview costs a tenth of Tensor.item().
-        self.words = memoryview(self.buffer.numpy())  # type: ignore[arg-type]
+        with private.outside():
+            # Reading through a memoryview costs a tenth of Tensor.item().
+            self.words = memoryview(self.buffer.numpy())  # type: ignore[arg-type]
 
 
 _local = _Scratch()
 
 #: What graphs without a Generator thread through their draws, so that these keep their order and number.
 FRAMEWORK_STATE = np.zeros(2, dtype=np.uint64)
-FRAMEWORK_TENSOR = torch.from_numpy(FRAMEWORK_STATE).view(torch.int64)
+with (
+    torch.inference_mode(False),
+    private.disable_current_modes(),
+):  # the first import may be under one
+    FRAMEWORK_TENSOR = torch.from_numpy(FRAMEWORK_STATE).view(torch.int64)
 
 
 def check_generator(generator: object) -> None:
@@ -58,7 +63,7 @@ def check_generator(generator: object) -> None:
 def prepare(generator: Generator) -> None:
     """Give a Generator the tensor through which compiled graphs without gradients reach its state."""
     if generator.tensor is None:
-        with torch.inference_mode(False), private.disable_current_modes():
+        with private.outside():
             generator.tensor = torch.from_numpy(generator.state).view(torch.int64)
 
 
