@@ -13,7 +13,8 @@ import pytest
 
 from rrelu_compat.conformance.capabilities import DTYPES
 from rrelu_compat.conformance.profiles import PROFILES, profile_of
-from rrelu_compat.conformance.subject import SubjectError, load_subject
+from rrelu_compat.conformance.finding import load_subject
+from rrelu_compat.conformance.subject import SubjectError
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.profiles import Profile

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rrelu_compat import generator as process
-from rrelu_compat.conformance.case import Case, all_checks, cases
+from rrelu_compat.conformance.registry import Case, all_checks, cases
 from rrelu_compat.conformance.extra import require
 from rrelu_compat.conformance.profiles import Profile, profile_of
 from rrelu_compat.conformance.results import Result
-from rrelu_compat.conformance.snippets import render
-from rrelu_compat.conformance.subject import SubjectError, load_subject, validate
+from rrelu_compat.conformance.programs import render
+from rrelu_compat.conformance.finding import load_subject
+from rrelu_compat.conformance.subject import SubjectError, validate
 from rrelu_compat.conformance.trial import CheckFailure, Trial
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ import pytest
 
 from rrelu_compat.conformance.pytest_plugin import profile_from
 from rrelu_compat.conformance.runner import run_case, unknown_expectations
-from rrelu_compat.conformance.subject import load_subject
+from rrelu_compat.conformance.finding import load_subject
 
 if TYPE_CHECKING:
-    from rrelu_compat.conformance.case import Case
+    from rrelu_compat.conformance.registry import Case
 
 
 def test_conformance(conformance_case: Case, pytestconfig: pytest.Config) -> None:

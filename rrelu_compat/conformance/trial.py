@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from rrelu_compat.conformance import strategies
-from rrelu_compat.conformance.calls import Calls
-from rrelu_compat.conformance.numerics import Array, epsilon, same_bits, tiny
+from rrelu_compat.conformance import draws
+from rrelu_compat.conformance.recorder import Recorder
+from rrelu_compat.conformance.arithmetic import Array, epsilon, same_bits, tiny
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rrelu_compat.conformance.case import Case
+    from rrelu_compat.conformance.registry import Case
 
 
 class CheckFailure(AssertionError):
     """A requirement that does not hold; the message says which element, what it is and should be."""
 
 
-class Trial(Calls):
+class Trial(Recorder):
     """One example of one case.
 
     Arrays are NumPy arrays; tensors are the subject's. The short methods (`forward`, `vjp`) take and
@@ -49,20 +49,20 @@ class Trial(Calls):
 
     def draw_choice(self, options: tuple[str, ...]) -> str:
         """Draw one of `options`."""
-        return strategies.draw_choice(self.draw, options)
+        return draws.draw_choice(self.draw, options)
 
     def draw_small(self, count: int) -> list[int]:
         """Draw `count` integers from 0 to 3."""
-        return strategies.draw_small(self.draw, count)
+        return draws.draw_small(self.draw, count)
 
     def draw_shape(self) -> tuple[int, ...]:
         """Draw a shape."""
-        return strategies.draw_shape(self.draw)
+        return draws.draw_shape(self.draw)
 
     def draw_values(self, kind: str, shape: tuple[int, ...]) -> Array:
-        """Draw an array of the case's dtype; `kind` as in `strategies.table`."""
+        """Draw an array of the case's dtype; `kind` as in `draws.table`."""
         count = int(np.prod(shape, dtype=np.int64))
-        return strategies.draw_values(self.draw, self.dtype.name, kind, count).reshape(shape)
+        return draws.draw_values(self.draw, self.dtype.name, kind, count).reshape(shape)
 
     def draw_array(self, kind: str = "any") -> Array:
         """Draw an array of any shape, contiguous."""
@@ -70,15 +70,15 @@ class Trial(Calls):
 
     def draw_bounds(self) -> tuple[float, float]:
         """Draw ``(lower, upper)`` within the subject's interval, of few binary digits."""
-        return strategies.draw_bounds(self.draw, self.subject.capabilities.bounds, True)
+        return draws.draw_bounds(self.draw, self.subject.capabilities.bounds, True)
 
     def draw_any_bounds(self) -> tuple[float, float]:
         """Draw any ``(lower, upper)`` within the subject's interval."""
-        return strategies.draw_bounds(self.draw, self.subject.capabilities.bounds, False)
+        return draws.draw_bounds(self.draw, self.subject.capabilities.bounds, False)
 
-    def draw_layout(self, array: Array, layouts: tuple[str, ...] = strategies.LAYOUTS) -> Array:
+    def draw_layout(self, array: Array, layouts: tuple[str, ...] = draws.LAYOUTS) -> Array:
         """Return the values of `array` in a drawn memory layout."""
-        return strategies.draw_layout(self.draw, array, layouts)
+        return draws.draw_layout(self.draw, array, layouts)
 
     def rng(self) -> np.random.Generator:
         """Return NumPy's generator, seeded for this trial: inputs of checks that run once."""

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from rrelu_compat.conformance import check_subject, summarise
-from rrelu_compat.conformance.cli import add_parser
+from rrelu_compat.conformance.command import add_parser
 from rrelu_compat.conformance.results import OUTCOMES
-from rrelu_compat.conformance.table import plain_table, print_report
+from rrelu_compat.conformance.terminal import plain_table, print_report
 
 ROOT = Path(__file__).parents[2]
 STRANGER = Path(__file__).parent / "stranger"
@@ -165,7 +165,7 @@ class TestReports:
         assert "x &gt;= 0" in text or "x &lt;= 0" in text
 
     def test_plain_table_without_rich(self, monkeypatch, capsys):
-        monkeypatch.setattr("rrelu_compat.conformance.table._has_rich", lambda: False)
+        monkeypatch.setattr("rrelu_compat.conformance.terminal._has_rich", lambda: False)
         print_report(check_subject("numpy", checks=["evaluation.deterministic"]), sys.stdout)
         out = capsys.readouterr().out
         assert out.count("numpy    cpu") == 4
@@ -263,7 +263,7 @@ class TestStranger:
         assert unknown.returncode == 2
         listed = python(
             "-c",
-            "from rrelu_compat.conformance.subject import known_subjects; print(known_subjects())",
+            "from rrelu_compat.conformance.finding import known_subjects; print(known_subjects())",
             cwd=tmp_path,
             path=(target,),
         )

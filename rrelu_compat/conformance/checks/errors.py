@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rrelu_compat.conformance.case import BOTH, check
+from rrelu_compat.conformance.registry import BOTH, check
 from rrelu_compat.conformance.trial import CheckFailure, Trial
 
 NO_DTYPE = ("",)

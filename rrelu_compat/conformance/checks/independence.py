@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rrelu_compat.conformance.case import TRAIN, check
+from rrelu_compat.conformance.registry import TRAIN, check
 from rrelu_compat.conformance.checks.distribution import FALSE_ALARM, uniforms
 from rrelu_compat.conformance.extra import require
 
 if TYPE_CHECKING:
-    from rrelu_compat.conformance.numerics import Array
+    from rrelu_compat.conformance.arithmetic import Array
     from rrelu_compat.conformance.trial import Trial
 
 COUNT = 2**15

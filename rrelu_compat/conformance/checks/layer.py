@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rrelu_compat.conformance.case import BOTH, TRAIN, check
+from rrelu_compat.conformance.registry import BOTH, TRAIN, check
 from rrelu_compat.conformance.checks.forward import between
 from rrelu_compat.conformance.checks.portable import defined
-from rrelu_compat.conformance.numerics import branch, mean_slope
+from rrelu_compat.conformance.arithmetic import branch, mean_slope
 
 if TYPE_CHECKING:
-    from rrelu_compat.conformance.numerics import Array
+    from rrelu_compat.conformance.arithmetic import Array
     from rrelu_compat.conformance.trial import Trial
 
 LAYERS = ("layers",)

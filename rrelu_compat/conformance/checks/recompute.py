@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rrelu_compat.conformance.case import RECOMPUTE, check
+from rrelu_compat.conformance.registry import RECOMPUTE, check
 
 if TYPE_CHECKING:
-    from rrelu_compat.conformance.calls import Pullback
-    from rrelu_compat.conformance.numerics import Array
+    from rrelu_compat.conformance.recorder import Pullback
+    from rrelu_compat.conformance.arithmetic import Array
     from rrelu_compat.conformance.trial import Trial
 
 NEEDS = ("recompute",)

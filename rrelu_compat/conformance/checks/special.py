@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rrelu_compat.conformance.case import BOTH, EVAL, check
+from rrelu_compat.conformance.registry import BOTH, EVAL, check
 from rrelu_compat.conformance.checks.forward import between
-from rrelu_compat.conformance.numerics import Array, branch, mean_slope
-from rrelu_compat.conformance.strategies import table
+from rrelu_compat.conformance.arithmetic import Array, branch, mean_slope
+from rrelu_compat.conformance.draws import table
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.trial import Trial

@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rrelu_compat.conformance.case import BOTH, TRAIN, check
+from rrelu_compat.conformance.registry import BOTH, TRAIN, check
 from rrelu_compat.conformance.checks.forward import between
 
 if TYPE_CHECKING:

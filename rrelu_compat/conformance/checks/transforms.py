@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rrelu_compat.conformance.case import BOTH, TRAIN, check
+from rrelu_compat.conformance.registry import BOTH, TRAIN, check
 from rrelu_compat.conformance.checks.forward import between
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""`Calls`: calling the subject from arrays, and noting each step for a printed program."""
+"""`Recorder`: calling the subject from arrays, and noting each step for a printed program."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rrelu_compat.conformance.numerics import Array, dtype_of
-from rrelu_compat.conformance.snippets import Step
+from rrelu_compat.conformance.arithmetic import Array, dtype_of
+from rrelu_compat.conformance.programs import Step
 
 if TYPE_CHECKING:
-    from rrelu_compat.conformance.case import Case
+    from rrelu_compat.conformance.registry import Case
 
 Pullback = Callable[[Array], Array]
 
@@ -24,7 +24,7 @@ def one_line(value: Any) -> str:
     return repr(value)
 
 
-class Calls:
+class Recorder:
     """The part of a `Trial` that talks to the subject.
 
     Parameters

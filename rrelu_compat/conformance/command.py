@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from rrelu_compat.conformance.capabilities import DTYPES
 from rrelu_compat.conformance.extra import MissingExtraError
 from rrelu_compat.conformance.profiles import PROFILES, profile_of
-from rrelu_compat.conformance.subject import BUILTIN, SubjectError
+from rrelu_compat.conformance.finding import BUILTIN
+from rrelu_compat.conformance.subject import SubjectError
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.profiles import Profile
@@ -74,8 +75,8 @@ def _checked(arguments: argparse.Namespace, profile: Profile) -> int:
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(scratch))
     from rrelu_compat.conformance.results import succeeded, summarise
     from rrelu_compat.conformance.runner import run, select
-    from rrelu_compat.conformance.subject import load_subject
-    from rrelu_compat.conformance.table import print_report, progress_on
+    from rrelu_compat.conformance.finding import load_subject
+    from rrelu_compat.conformance.terminal import print_report, progress_on
 
     subjects = [load_subject(name) for name in arguments.subjects or _installed()]
     filters = {"devices": arguments.device, "dtypes": arguments.dtype, "checks": arguments.check}

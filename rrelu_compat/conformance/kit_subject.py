@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rrelu_compat.conformance.capabilities import METHODS, Capabilities
-from rrelu_compat.conformance.snippets import Snippets
+from rrelu_compat.conformance.programs import Snippets
 from rrelu_compat.generator import Generator
 from rrelu_compat.spec import RReLUSpec
 

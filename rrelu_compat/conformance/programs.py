@@ -11,7 +11,7 @@ import numpy as np
 from rrelu_compat.conformance.strided import as_strided_parts
 
 if TYPE_CHECKING:
-    from rrelu_compat.conformance.numerics import Array
+    from rrelu_compat.conformance.arithmetic import Array
 
 Template = str | Callable[[Mapping[str, Any]], str]
 

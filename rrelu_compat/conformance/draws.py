@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rrelu_compat.conformance.extra import require
-from rrelu_compat.conformance.numerics import Array, dtype_of
+from rrelu_compat.conformance.arithmetic import Array, dtype_of
 
 require("hypothesis")  # says how to install it
 from hypothesis import strategies as st  # noqa: E402
