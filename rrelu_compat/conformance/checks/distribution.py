@@ -28,7 +28,7 @@ def uniforms(t: Trial, shape: tuple[int, ...]) -> Array:
     The inputs have random mantissas, so that the rounding of the half types is noise of at most one
     rounding around the slope and not a grid, which a test of uniformity would see.
     """
-    x = -t.rng().uniform(1.0, 2.0, shape).astype(t.dtype)
+    x = -t.spread(shape, 1.0, 2.0)
     y = t.forward(x, LOWER, UPPER)
     t.like(y, x, "y")
     slope = y.astype(np.float64) / x.astype(np.float64)

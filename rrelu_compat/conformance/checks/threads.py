@@ -110,7 +110,7 @@ def one_generator(t: Trial) -> None:
     )
 
 
-@check(modes=TRAIN, needs=("threads", "gradients"), once=True)
+@check(modes=TRAIN, needs=("threads", "pullbacks"), once=True)
 def gradients(t: Trial) -> None:
     """Gradients from several threads use the slopes of their own forward."""
     x, keywords = t.minus_ones(64), _plain(t)
