@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from rrelu_compat.backends.torch import backend
+from rrelu_compat.backends.torch.backend import backend
 from rrelu_compat.conformance.capabilities import DTYPES, Capabilities
 from rrelu_compat.conformance.kit_subject import FrameworkSubject, backend_subject
 from rrelu_compat.conformance.arithmetic import Array, dtype_of
