@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from rrelu_adapters import wrong_forward, wrong_gradient, wrong_slopes, wrong_state
+from rrelu_adapters import kinds, wrong_forward, wrong_gradient, wrong_slopes, wrong_state
 from rrelu_adapters.reference import Reference, instance
 
 from rrelu_compat.conformance import check_subject
@@ -21,6 +21,7 @@ PAIRS = [
     *wrong_forward.PAIRS,
     *wrong_gradient.PAIRS,
     *wrong_state.PAIRS,
+    *kinds.PAIRS,
 ]
 RIGHT = list(dict.fromkeys([Reference, *(pair.right for pair in PAIRS)]))
 

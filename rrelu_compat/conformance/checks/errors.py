@@ -191,3 +191,30 @@ def refused_leaves_input(t: Trial) -> None:
         t.equal(t.numpy(x), t.minus_ones(4), "x after the refused call")
         return
     t.fail("lower=0.5, upper=0.25 was taken: an error is expected")
+
+
+@check(modes=BOTH, dtypes=NO_DTYPE, needs=BOUNDS, once=True)
+def bool_lower(t: Trial) -> None:
+    """A bool is no lower bound either."""
+    _refused(t, False, 0.25, "lower=False")
+
+
+@check(modes=BOTH, dtypes=NO_DTYPE, needs=BOUNDS, once=True)
+def converted_upper(t: Trial) -> None:
+    """The upper bound is not converted: no string, no None, no tensor, no list."""
+    _refused(t, 0.125, "0.25", "upper='0.25'")
+    _refused(t, 0.125, None, "upper=None")
+    _refused(t, 0.125, [0.25], "upper=[0.25]")
+
+
+@check(dtypes=NO_DTYPE, needs=("live_bounds", "checked_bounds"), once=True)
+def assignment_nan(t: Trial) -> None:
+    """NaN can't be assigned as a bound of a layer, or the next call refuses it."""
+    for bound in ("lower", "upper"):
+        layer = t.layer(0.125, 0.25)
+        try:
+            t.method(layer, f"{bound} = nan")
+            t.call(layer, t.tensor(t.minus_ones(4)))
+        except Exception:
+            continue
+        t.fail(f"{bound} = nan was assigned to a layer: an error is expected")

@@ -8,9 +8,9 @@ import numpy as np
 
 import rrelu_compat
 from rrelu_compat import generator as process
-from rrelu_compat.conformance.registry import TRAIN, check
 from rrelu_compat.conformance.arithmetic import Array, branch, compute_dtype, product
 from rrelu_compat.conformance.programs import Step
+from rrelu_compat.conformance.registry import TRAIN, check
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.trial import Trial
@@ -104,3 +104,23 @@ def manual_seed(t: Trial) -> None:
 
 def _manual_seed_step(seed: int) -> Step:
     return Step("expression", {"text": f"__import__('rrelu_compat').manual_seed({seed})"})
+
+
+@check(modes=TRAIN, needs=NEEDS, once=True)
+def every_call_counts(t: Trial) -> None:
+    """A training call takes a call number whatever the elements are: all positive, or none."""
+    x = t.minus_ones(16)
+    for between_calls in (-x, x[:0]):
+        generator = t.generator(t.seed)
+        t.forward(between_calls, 0.0, 1.0, generator=generator)
+        y = t.forward(x, 0.0, 1.0, generator=generator)
+        t.equal(y, defined(t, x, 0.0, 1.0, t.seed, 1), "y of call 1", x)
+
+
+@check(modes=TRAIN, needs=NEEDS, once=True)
+def beyond_20_bits(t: Trial) -> None:
+    """Elements from 2**20 on have the slopes of the definition."""
+    x = t.minus_ones(2**20 + 33)
+    y = t.forward(x, 0.0, 1.0, generator=t.generator(t.seed))
+    last = slice(2**20 - 33, None)
+    t.equal(y[last], defined(t, x, 0.0, 1.0, t.seed, 0)[last], "y[2**20 - 33:]", x[last])

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rrelu_compat.conformance.registry import BOTH, TRAIN, check
 from rrelu_compat.conformance.checks.forward import between
+from rrelu_compat.conformance.registry import BOTH, TRAIN, check
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.trial import Trial
@@ -60,3 +60,26 @@ def large_gradient(t: Trial) -> None:
     x = t.minus_ones(2**18 + 13)
     y, gx = t.gradient(x, np.ones_like(x), 0.0, 1.0)
     t.specified(gx, -y, what="the gradient")
+
+
+@check(modes=BOTH, inplace=OUT_AND_IN, once=True)
+def ones(t: Trial) -> None:
+    """Axes of length 1 stay, wherever they are; six dimensions are taken."""
+    for shape in ((1,), (1, 3), (3, 1), (1, 1, 2), (1, 2, 1, 2, 1, 2)):
+        x = t.minus_ones(*shape)
+        t.like(t.forward(x, 0.125, 0.25), x, "y")
+        if t.claims("gradients") and not t.inplace:
+            t.like(t.gradient(x, x, 0.125, 0.25)[1], x, "the gradient")
+
+
+@check(modes=TRAIN, inplace=OUT_AND_IN, once=True)
+def tail(t: Trial) -> None:
+    """The last elements of tensors of many sizes have slopes of their own."""
+    for size in (1000, 4097, 65536 + 7, 2**20 + 100):
+        last = t.forward(t.minus_ones(size), 0.0, 1.0)[-100:].astype(np.float64)
+        for part in (last[:50], last[50:]):
+            spread = float(part.std())
+            # 50 uniform numbers: below 0.1 has probability 1e-11.
+            t.ensure(
+                spread > 0.1, f"the last of {size} slopes have standard deviation {spread:.3g}"
+            )

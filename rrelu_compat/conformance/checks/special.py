@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rrelu_compat.conformance.registry import BOTH, EVAL, check
-from rrelu_compat.conformance.checks.forward import between
 from rrelu_compat.conformance.arithmetic import Array, branch, mean_slope
+from rrelu_compat.conformance.checks.forward import between
 from rrelu_compat.conformance.draws import extremes
+from rrelu_compat.conformance.registry import BOTH, EVAL, check
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.trial import Trial
@@ -82,3 +82,10 @@ def largest(t: Trial) -> None:
     y = t.forward(x, 0.5, 1.0)
     t.ensure(bool(np.isfinite(y).all()), f"y = {y} for x = {x}")
     between(t, y, x, 0.5, 1.0)
+
+
+@check(modes=BOTH, inplace=OUT_AND_IN, needs=("negative_bounds",), once=True)
+def infinity_negative_slope(t: Trial) -> None:
+    """Minus infinity becomes infinity when the slopes are negative."""
+    y = t.forward(_array(t, -np.inf, 1.0), -0.5, -0.25)
+    t.equal(y, _array(t, np.inf, 1.0), "y for x = [-inf, 1]")
