@@ -8,12 +8,12 @@ import sys
 import pytest
 
 from rrelu_compat.conformance import Capabilities, check_subject
-from rrelu_compat.conformance.registry import Case, all_checks
-from rrelu_compat.conformance.profiles import PROFILES
-from rrelu_compat.conformance.runner import case_seed
-from rrelu_compat.conformance.programs import render
 from rrelu_compat.conformance.draws import LAYOUTS, lay_out
 from rrelu_compat.conformance.finding import load_subject
+from rrelu_compat.conformance.profiles import PROFILES
+from rrelu_compat.conformance.programs import render
+from rrelu_compat.conformance.registry import Case, all_checks
+from rrelu_compat.conformance.runner import case_seed
 from rrelu_compat.conformance.trial import Trial
 
 SUBJECTS = ["numpy", "torch", "paddle", "torch-native", "paddle-native"]

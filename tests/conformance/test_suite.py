@@ -22,11 +22,11 @@ from rrelu_compat.conformance import (
     load_subject,
     run,
 )
-from rrelu_compat.conformance.registry import FAMILIES, all_checks, cases, check
 from rrelu_compat.conformance.arithmetic import bits, branch, dtype_of, product, same_bits
-from rrelu_compat.conformance.profiles import PROFILES, profile_of
-from rrelu_compat.conformance.results import Result, idle_subjects, rows, succeeded
 from rrelu_compat.conformance.draws import LAYOUTS, lay_out, table
+from rrelu_compat.conformance.profiles import PROFILES, profile_of
+from rrelu_compat.conformance.registry import FAMILIES, all_checks, cases, check
+from rrelu_compat.conformance.results import Result, idle_subjects, rows, succeeded
 from rrelu_compat.conformance.strided import rebuild
 
 ONE = {"dtypes": ["float32"], "checks": ["evaluation.slope"]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from rrelu_adapters import kinds, wrong_forward, wrong_gradient, wrong_slopes, wrong_state
+from rrelu_adapters import killers, kinds, wrong_forward, wrong_gradient, wrong_slopes, wrong_state
 from rrelu_adapters.reference import Reference, instance
 
 from rrelu_compat.conformance import check_subject
@@ -22,6 +22,7 @@ PAIRS = [
     *wrong_gradient.PAIRS,
     *wrong_state.PAIRS,
     *kinds.PAIRS,
+    *killers.PAIRS,
 ]
 RIGHT = list(dict.fromkeys([Reference, *(pair.right for pair in PAIRS)]))
 

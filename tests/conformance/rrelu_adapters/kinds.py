@@ -19,6 +19,7 @@ from rrelu_adapters.wrong_state import OwnLayer, WithState, _State
 from rrelu_compat import Generator, RReLUSpec, slopes
 from rrelu_compat.conformance.arithmetic import dtype_of
 
+
 class Kept(Reference):
     """A right adapter with one place for what the last call left: `self.last`."""
 
