@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from differences import DIFFERS, outcomes
 
-from rrelu_compat.conformance.registry import all_checks
-from rrelu_compat.conformance.profiles import profile_of
-from rrelu_compat.conformance.runner import unknown_expectations
 from rrelu_compat.conformance.finding import load_subject
+from rrelu_compat.conformance.profiles import profile_of
+from rrelu_compat.conformance.registry import all_checks
+from rrelu_compat.conformance.runner import unknown_expectations
 
 TORCH, PADDLE = "torch-native", "paddle-native"
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rrelu_compat.conformance.registry import BOTH, check
-from rrelu_compat.conformance.checks.forward import between
 from rrelu_compat.conformance.arithmetic import branch, mean_slope
+from rrelu_compat.conformance.checks.forward import between
+from rrelu_compat.conformance.registry import BOTH, check
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.trial import Trial

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rrelu_compat.conformance.registry import TRAIN, check
-from rrelu_compat.conformance.extra import require
 from rrelu_compat.conformance.arithmetic import Array, epsilon
+from rrelu_compat.conformance.extra import require
+from rrelu_compat.conformance.registry import TRAIN, check
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.trial import Trial

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rrelu_compat.conformance.registry import EVAL, check
 from rrelu_compat.conformance.arithmetic import branch, mean_slope
+from rrelu_compat.conformance.registry import EVAL, check
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.trial import Trial

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rrelu_compat.conformance.registry import BOTH, TRAIN, check
 from rrelu_compat.conformance.arithmetic import Array, ordered, product
+from rrelu_compat.conformance.registry import BOTH, TRAIN, check
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.trial import Trial

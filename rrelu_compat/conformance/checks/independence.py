@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rrelu_compat.conformance.registry import TRAIN, check
 from rrelu_compat.conformance.checks.distribution import FALSE_ALARM, uniforms
 from rrelu_compat.conformance.extra import require
+from rrelu_compat.conformance.registry import TRAIN, check
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.arithmetic import Array

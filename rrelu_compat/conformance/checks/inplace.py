@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rrelu_compat.conformance.registry import BOTH, EVAL, TRAIN, check
 from rrelu_compat.conformance.arithmetic import branch, mean_slope
+from rrelu_compat.conformance.registry import BOTH, EVAL, TRAIN, check
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.trial import Trial

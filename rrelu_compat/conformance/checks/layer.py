@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rrelu_compat.conformance.registry import BOTH, TRAIN, check
+from rrelu_compat.conformance.arithmetic import branch, mean_slope
 from rrelu_compat.conformance.checks.forward import between
 from rrelu_compat.conformance.checks.portable import defined
-from rrelu_compat.conformance.arithmetic import branch, mean_slope
+from rrelu_compat.conformance.registry import BOTH, TRAIN, check
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.arithmetic import Array

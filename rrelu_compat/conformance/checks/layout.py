@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rrelu_compat.conformance.registry import BOTH, EVAL, TRAIN, check
-from rrelu_compat.conformance.checks.forward import between
 from rrelu_compat.conformance.arithmetic import Array, branch, mean_slope
+from rrelu_compat.conformance.checks.forward import between
 from rrelu_compat.conformance.draws import LAYOUTS, lay_out
+from rrelu_compat.conformance.registry import BOTH, EVAL, TRAIN, check
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.trial import Trial

@@ -20,7 +20,9 @@ def flushes_subnormals(t: Trial) -> None:
     values = extremes(t.dtype)
     x = -np.abs(values[np.abs(values.astype(np.float64)) < 1e-4])
     y = t.forward(x, 0.5, 0.5)
-    t.ensure(bool((y == 0).any()), f"y = {y} for x = {x}: flushes_subnormals is claimed without need")
+    t.ensure(
+        bool((y == 0).any()), f"y = {y} for x = {x}: flushes_subnormals is claimed without need"
+    )
 
 
 @check(modes=TRAIN, needs=("rounds_in_dtype",), once=True)

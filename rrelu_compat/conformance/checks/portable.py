@@ -8,9 +8,9 @@ import numpy as np
 
 import rrelu_compat
 from rrelu_compat import generator as process
-from rrelu_compat.conformance.registry import TRAIN, check
 from rrelu_compat.conformance.arithmetic import Array, branch, compute_dtype, product
 from rrelu_compat.conformance.programs import Step
+from rrelu_compat.conformance.registry import TRAIN, check
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.trial import Trial

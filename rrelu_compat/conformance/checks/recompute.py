@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from rrelu_compat.conformance.registry import RECOMPUTE, check
 
 if TYPE_CHECKING:
-    from rrelu_compat.conformance.recorder import Pullback
     from rrelu_compat.conformance.arithmetic import Array
+    from rrelu_compat.conformance.recorder import Pullback
     from rrelu_compat.conformance.trial import Trial
 
 NEEDS = ("recompute",)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rrelu_compat.conformance.registry import TRAIN, check
 from rrelu_compat.conformance.arithmetic import Array, same_bits
+from rrelu_compat.conformance.registry import TRAIN, check
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.trial import Trial

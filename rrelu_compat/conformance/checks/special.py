@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rrelu_compat.conformance.registry import BOTH, EVAL, check
-from rrelu_compat.conformance.checks.forward import between
 from rrelu_compat.conformance.arithmetic import Array, branch, mean_slope
+from rrelu_compat.conformance.checks.forward import between
 from rrelu_compat.conformance.draws import extremes
+from rrelu_compat.conformance.registry import BOTH, EVAL, check
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.trial import Trial

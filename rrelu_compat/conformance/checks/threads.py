@@ -7,8 +7,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rrelu_compat.conformance.registry import BOTH, TRAIN, check
 from rrelu_compat.conformance.checks.forward import between
+from rrelu_compat.conformance.registry import BOTH, TRAIN, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
