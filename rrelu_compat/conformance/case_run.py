@@ -165,13 +165,13 @@ def run_case(case: Case, profile: Profile, expected: Mapping[str, str] | None = 
         process.set_process_generator(process_was_on)
     common["examples"] = max(1, exploration.examples)
     common["seconds"] = time.perf_counter() - started
-    error = exploration.error
-    if error is None:
+    failure = exploration.error
+    if failure is None:
         if reason is None:
             return Result(**common, outcome="passed", message="")
         message = f"expected to fail, but holds: {clean(reason)}"
         return Result(**common, outcome="xpassed", message=message)
-    message = describe(error)
+    message = describe(failure)
     if not exploration.again:
         message += " (it did not fail again with the same input: the subject is not reproducible)"
     outcome = "failed"
