@@ -10,9 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rrelu_compat.conformance.finding import load_subject
 from rrelu_compat.conformance.registry import all_checks
 from rrelu_compat.conformance.runner import run
-from rrelu_compat.conformance.finding import load_subject
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-import tempfile
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rrelu_compat.conformance.capabilities import DTYPES
 from rrelu_compat.conformance.extra import MissingExtraError
-from rrelu_compat.conformance.profiles import PROFILES, profile_of
 from rrelu_compat.conformance.finding import BUILTIN
+from rrelu_compat.conformance.guarding import clean
+from rrelu_compat.conformance.profiles import PROFILES, profile_of
+from rrelu_compat.conformance.results import Result
 from rrelu_compat.conformance.subject import SubjectError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rrelu_compat.conformance.profiles import Profile
 
 _EPILOG = f"""\
 Without SUBJECT the installed backends are checked. Subjects: {", ".join(BUILTIN)}, names of the
 entry-point group rrelu_compat.subjects, and module:object for your own.
 
-exit status: 0 passed; 1 failed, or no check ran; 2 usage, or a subject that can't be loaded
+examples:
+  rrelu-compat conformance torch --dtype float32
+  rrelu-compat conformance mine:Subject --check 'gradient.*' --json report.json
+  rrelu-compat conformance mine:Subject --expected-failures xfails.txt --maxfail 1
+
+exit status: 0 passed; 1 failed, or no check ran; 2 usage, or a subject that can't be loaded;
+130 stopped by Ctrl-C, what was done is reported
 """
 
 
@@ -46,6 +55,22 @@ def add_parser(subparsers: Any) -> None:
     )
     add("--max-examples", type=int, metavar="N", help="examples per case, instead of the profile's")
     add("--seed", type=int, metavar="N", help="seed of examples and streams (default: 0)")
+    add(
+        "--time-limit", type=float, metavar="S", help="seconds for a case, instead of the profile's"
+    )
+    add("--maxfail", type=int, metavar="N", help="stop after N failures")
+    add(
+        "--expected-failures",
+        type=Path,
+        metavar="FILE",
+        help="cases that must fail, one id on a line, # before the reason",
+    )
+    add(
+        "--isolate",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="run each subject in a process of its own (default), which may abort or hang",
+    )
     add("--list", action="store_true", help="list the cases and run none")
     add("--json", type=Path, metavar="FILE", help="write the results as JSON")
     add("--html", type=Path, metavar="FILE", help="write the results as one HTML page")
@@ -61,40 +86,77 @@ def _installed() -> list[str]:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        profile = profile_of(arguments.profile, arguments.max_examples, arguments.seed)
-        return _checked(arguments, profile)
+        profile = profile_of(
+            arguments.profile, arguments.max_examples, arguments.seed, arguments.time_limit
+        )
+        status = _checked(arguments, profile)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # as of `| head`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        return 1
     except (SubjectError, MissingExtraError, ValueError) as error:
         print(f"rrelu-compat conformance: {error}", file=sys.stderr)
         return 2
 
 
 def _checked(arguments: argparse.Namespace, profile: Profile) -> int:
-    # Else Hypothesis leaves a folder of its own in the working directory.
-    scratch = Path(tempfile.gettempdir()) / "rrelu-compat-hypothesis"
-    os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(scratch))
-    from rrelu_compat.conformance.results import succeeded, summarise
-    from rrelu_compat.conformance.runner import run, select
-    from rrelu_compat.conformance.finding import load_subject
-    from rrelu_compat.conformance.terminal import print_report, progress_on
+    from rrelu_compat.conformance.expected import read_expected
+    from rrelu_compat.conformance.finding import load_subject, require_known
+    from rrelu_compat.conformance.isolating import IsolatedRun
+    from rrelu_compat.conformance.report_files import ReportFiles
+    from rrelu_compat.conformance.results import succeeded
+    from rrelu_compat.conformance.runner import run_here
+    from rrelu_compat.conformance.selection import known_checks, select
+    from rrelu_compat.conformance.terminal import Progress, print_report
 
-    subjects = [load_subject(name) for name in arguments.subjects or _installed()]
+    names = arguments.subjects or _installed()
     filters = {"devices": arguments.device, "dtypes": arguments.dtype, "checks": arguments.check}
+    known_checks(arguments.check)
+    for name in names:
+        require_known(name)
     if arguments.list:
-        return _list(subjects, filters, select)
-    for path in (arguments.json, arguments.html):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise ValueError(f"{path}: there is no such directory")
-    with progress_on(sys.stderr) as progress:
-        results = run(subjects, **filters, profile=profile, progress=progress)
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(summarise(results), indent=1), encoding="utf-8")
-    if arguments.html is not None:
-        from rrelu_compat.conformance.html_report import page
-
-        arguments.html.write_text(page(results), encoding="utf-8")
-    print_report(results, sys.stdout)
-    return 0 if succeeded(results) else 1
+        return _list([load_subject(name) for name in names], filters, select)
+    more = read_expected(arguments.expected_failures) if arguments.expected_failures else {}
+    runs: list[tuple[int, Iterator[Result]]] = []
+    broken: list[Result] = []
+    for name in names:
+        try:
+            if arguments.isolate:
+                apart = IsolatedRun(name, profile=profile, filters=filters, expected=more)
+                apart.open()
+                runs.append((apart.count, iter(apart)))
+            else:
+                runs.append(run_here(load_subject(name), filters, profile, more))
+        except (SubjectError, MissingExtraError) as error:
+            print(f"rrelu-compat conformance: {error}", file=sys.stderr)
+            text = clean(name)
+            broken.append(
+                Result("load", "load", text, "", "", "", False, "failed", 0, clean(str(error)))
+            )
+    if not runs:
+        return 2
+    files = ReportFiles(arguments.json, arguments.html)
+    results, status = list(broken), 2 if broken else 0
+    progress = Progress(sys.stderr, sum(count for count, _ in runs))
+    complete = True
+    try:
+        for result in chain.from_iterable(stream for _, stream in runs):
+            results.append(result)
+            progress(result)
+            files.grow(results)
+            if arguments.maxfail and sum(r.bad for r in results) >= arguments.maxfail:
+                complete = False
+                break
+    except KeyboardInterrupt:
+        status, complete = 130, False
+    progress.close()
+    files.write(results, complete=complete)
+    print_report(results, sys.stdout, complete)
+    return status or (0 if complete and succeeded(results) else 1)
 
 
 def _list(subjects: list[Any], filters: dict[str, list[str]], select: Any) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 from pathlib import Path
 from typing import Any
 
 from rrelu_compat.conformance.extra import MissingExtraError
+from rrelu_compat.conformance.guarding import Guard, describe
 from rrelu_compat.conformance.subject import SubjectError, validate
 
 ENTRY_POINT_GROUP = "rrelu_compat.subjects"
@@ -34,21 +36,32 @@ def load_subject(reference: str) -> Any:
     >>> load_subject("numpy").name
     'numpy'
     """
-    try:
-        found = _find(reference)
-        if isinstance(found, type) or not hasattr(found, "capabilities"):
-            found = found()
-    except (SubjectError, MissingExtraError):
-        raise
-    except Exception as error:  # foreign code may raise anything
-        raise SubjectError(
-            f"subject {reference}: can't be loaded: {type(error).__name__}: {error}"
-        ) from error
-    subject = validate(found, reference)
-    if not hasattr(subject, "reference"):
-        # What a printed snippet loads the subject by.
-        subject.reference = reference
+    with Guard() as guard:
+        try:
+            found = _find(reference)
+            if isinstance(found, type) or not hasattr(found, "capabilities"):
+                found = found()
+            subject = validate(found, reference)
+        except (SubjectError, MissingExtraError):
+            raise
+        except BaseException as error:  # foreign code may raise anything
+            if guard.interrupted:
+                raise
+            raise SubjectError(
+                f"subject {reference}: can't be loaded: {describe(error)}"
+            ) from error
+    _loaded.append((subject, reference))
     return subject
+
+
+# Subjects need not take an attribute, nor be hashable.
+_loaded: list[tuple[Any, str]] = []
+
+
+def reference_of(subject: Any) -> str:
+    """Return what a subject was loaded by, "" if it was not."""
+    own = getattr(subject, "reference", "")
+    return own or next((name for one, name in _loaded if one is subject), "")
 
 
 def _find(reference: str) -> Any:
@@ -68,11 +81,20 @@ def _find(reference: str) -> Any:
         return found
     points = _entry_points()
     if reference not in points:
-        known = ", ".join([*BUILTIN, *points])
+        names = [*BUILTIN, *points]
+        near = difflib.get_close_matches(reference, names, 1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
         raise SubjectError(
-            f"subject {reference}: unknown; allowed are {known}, or module:object for your own"
+            f"subject {reference}: unknown{hint}; allowed are {', '.join(names)}, "
+            "or module:object for your own"
         )
     return points[reference].load()
+
+
+def require_known(reference: str) -> None:
+    """Raise a SubjectError for a name that is none."""
+    if ":" not in reference and reference not in known_subjects():
+        _find(reference)
 
 
 def _entry_points() -> dict[str, Any]:

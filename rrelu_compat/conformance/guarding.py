@@ -108,10 +108,10 @@ class Guard:
         keep(lambda: np.seterr(**before))
         keep(sys.settrace, sys.gettrace())
         keep(sys.setrecursionlimit, sys.getrecursionlimit())
-        if threading.current_thread() is threading.main_thread():
-            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-                signal.signal(signal.SIGINT, self._interrupt)
-                keep(signal.signal, signal.SIGINT, signal.default_int_handler)
+        main = threading.current_thread() is threading.main_thread()
+        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._interrupt)
+            keep(signal.signal, signal.SIGINT, signal.default_int_handler)
         self._restore.enter_context(_time_limit(self.seconds))
         return self
 

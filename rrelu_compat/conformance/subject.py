@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from rrelu_compat.conformance.capabilities import METHODS, Capabilities
+from rrelu_compat.conformance.capabilities import METHODS, Capabilities, method_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +28,8 @@ class Subject(Protocol):
         seed(n)                seed the stream that is used without a generator
         strides(tensor)        its strides, in elements
         device_of(tensor)      the name of its device
+        gradient(x, g, lower, upper, *, training, inplace=False, generator=None)
+                               (y, gx) at once, instead of vjp, for the claim whole_gradients
         recomputed_vjp(x, lower, upper, *, training, variant, generator=None)
                                like vjp, the forward repeated when the gradient is asked for
         double_vjp(x, g, lower, upper, *, training, generator=None)
@@ -94,7 +96,8 @@ def validate(subject: Any, origin: str) -> Any:
         raise SubjectError(f"subject {origin}: name={subject.name!r} is not a string")
     if not isinstance(subject.capabilities, Capabilities):
         raise SubjectError(f"subject {origin}: capabilities={subject.capabilities!r}: Capabilities")
-    for claim, method in METHODS.items():
+    for claim in METHODS:
+        method = method_of(claim, subject.capabilities)
         if subject.capabilities.offers(claim) and not callable(getattr(subject, method, None)):
             raise SubjectError(f"subject {origin}: claims {claim} but has no {method}()")
     expected = getattr(subject, "expected_failures", {})

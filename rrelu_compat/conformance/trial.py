@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from rrelu_compat.conformance import draws
-from rrelu_compat.conformance.recorder import Recorder
 from rrelu_compat.conformance.arithmetic import Array, epsilon, same_bits, tiny
 from rrelu_compat.conformance.guarding import CheckFailure
+from rrelu_compat.conformance.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,9 +116,7 @@ class Trial(Recorder):
             ),
         )
 
-    def specified(
-        self, y: Array, expected: Array, x: Array | None = None, what: str = "y"
-    ) -> None:
+    def specified(self, y: Array, expected: Array, x: Array | None = None, what: str = "y") -> None:
         """Fail unless `y` has the bits that the specification says, within the platform's limits.
 
         The sign of the result at ``x == 0`` is not looked at (the checks ``special.signed-zeros*``

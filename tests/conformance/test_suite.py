@@ -24,6 +24,7 @@ from rrelu_compat.conformance import (
 )
 from rrelu_compat.conformance.arithmetic import bits, branch, dtype_of, product, same_bits
 from rrelu_compat.conformance.draws import LAYOUTS, lay_out, table
+from rrelu_compat.conformance.finding import reference_of
 from rrelu_compat.conformance.profiles import PROFILES, profile_of
 from rrelu_compat.conformance.registry import FAMILIES, all_checks, cases, check
 from rrelu_compat.conformance.results import Result, idle_subjects, rows, succeeded
@@ -254,8 +255,8 @@ class TestRunner:
             def evaluation_slope(self, lower, upper):
                 raise ZeroDivisionError("oh")
 
-        (result, _) = check_subject(Broken(), **ONE)
-        assert result.message == "ZeroDivisionError: oh"
+        (result, *_) = check_subject(Broken(), **ONE)
+        assert result.message.endswith("ZeroDivisionError: oh")
 
     def test_a_flaky_stream_is_still_reported(self):
         results = check_subject(UnseededStream(), checks=["seeding.global-reproducible"])
@@ -304,7 +305,9 @@ class TestLoading:
 
     def test_a_callable_is_called(self):
         # functools.partial and factories are as good as classes.
-        assert load_subject("rrelu_adapters.reference:Reference").reference.endswith(":Reference")
+        assert reference_of(load_subject("rrelu_adapters.reference:Reference")).endswith(
+            ":Reference"
+        )
 
     @pytest.mark.parametrize(
         "reference",

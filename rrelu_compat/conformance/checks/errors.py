@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rrelu_compat.conformance.guarding import CheckFailure
 from rrelu_compat.conformance.registry import BOTH, check
-from rrelu_compat.conformance.trial import CheckFailure, Trial
+
+if TYPE_CHECKING:
+    from rrelu_compat.conformance.trial import Trial
 
 NO_DTYPE = ("",)
 OUT_AND_IN = (False, True)

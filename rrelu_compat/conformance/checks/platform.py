@@ -20,8 +20,10 @@ def flushes_subnormals(t: Trial) -> None:
     values = extremes(t.dtype)
     x = -np.abs(values[np.abs(values.astype(np.float64)) < 1e-4])
     y = t.forward(x, 0.5, 0.5)
+    # Half of the smallest number is 0 everywhere.
+    flushed = (y == 0) & (branch(x, 0.5) != 0)
     t.ensure(
-        bool((y == 0).any()), f"y = {y} for x = {x}: flushes_subnormals is claimed without need"
+        bool(flushed.any()), f"y = {y} for x = {x}: flushes_subnormals is claimed without need"
     )
 
 

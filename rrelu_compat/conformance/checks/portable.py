@@ -87,14 +87,15 @@ def extreme_seeds(t: Trial) -> None:
 @check(modes=TRAIN, needs=("manual_seed",), once=True)
 def manual_seed(t: Trial) -> None:
     """After rrelu_compat.manual_seed(s) call k without a generator uses the slopes of (s, k)."""
-    x = t.minus_ones(33)
+    # Another seed than that of the default stream.
+    x, seed = t.minus_ones(33), t.seed + 1
     try:
-        t.steps.append(_manual_seed_step(t.seed))
-        rrelu_compat.manual_seed(t.seed)
+        t.steps.append(_manual_seed_step(seed))
+        rrelu_compat.manual_seed(seed)
         for call in range(3):
             t.equal(
                 t.forward(x, 0.0, 1.0),
-                defined(t, x, 0.0, 1.0, t.seed, call),
+                defined(t, x, 0.0, 1.0, seed, call),
                 f"y of call {call}",
                 x,
             )

@@ -1,3 +1,5 @@
+# ruff: noqa: E501
+# A line of the table is one line, however long.
 """More wrong adapters, as a table: what is wrong, the check that must see it, what is replaced.
 
 A line makes a class: `name` says what is wrong, `killer` names the check, the keywords replace
@@ -15,7 +17,7 @@ import numpy as np
 
 from rrelu_adapters.pairs import OwnStream, Pair
 from rrelu_adapters.reference import EVERYTHING, Layer, Reference
-from rrelu_adapters.wrong_state import OwnLayer, WithState, _State
+from rrelu_adapters.wrong_state import OwnLayer, _State
 from rrelu_compat import Generator, RReLUSpec, slopes
 from rrelu_compat.conformance.arithmetic import dtype_of
 
