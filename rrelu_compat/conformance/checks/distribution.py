@@ -118,7 +118,7 @@ def granularity(t: Trial) -> None:
     t.ensure(share >= 0.97, f"{COUNT} slopes have {share:.1%} different values: too few bits")
 
 
-@check(modes=TRAIN, once=True)
+@check(modes=TRAIN, needs=("subnormals",), once=True)
 def small_slopes(t: Trial) -> None:
     """Of 2**18 slopes between 0 and 1 some are below 2**-14, and none is exactly 0 many times."""
     u = -t.forward(t.minus_ones(2**18), 0.0, 1.0).astype(np.float64)

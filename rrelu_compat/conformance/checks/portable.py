@@ -58,7 +58,7 @@ def layouts(t: Trial) -> None:
     t.equal(y, defined(t, x, 0.125, 0.25, t.seed, 0), "y", x)
 
 
-@check(modes=TRAIN, needs=NEEDS, once=True)
+@check(modes=TRAIN, needs=("portable_slopes", "evaluation"), once=True)
 def evaluation_takes_no_call(t: Trial) -> None:
     """An evaluation takes no call number."""
     x, generator = t.minus_ones(32), t.generator(t.seed)

@@ -62,7 +62,7 @@ def generator_advances(t: Trial) -> None:
     t.ensure(bool((first != second).any()), "two calls with one generator gave the same slopes")
 
 
-@check(modes=TRAIN, needs=SEEDED)
+@check(modes=TRAIN, needs=("seeding", "evaluation"))
 def evaluation_draws_nothing(t: Trial) -> None:
     """An evaluation between two training calls does not move a generator."""
     x, between = t.draw_values("negative", (5,)), t.draw_array("moderate")
@@ -152,7 +152,7 @@ def global_different_seeds(t: Trial) -> None:
     t.ensure(len(seen) == 20, f"20 seeds gave {len(seen)} different results on 64 elements")
 
 
-@check(modes=TRAIN, needs=GLOBAL)
+@check(modes=TRAIN, needs=("global_seeding", "evaluation"))
 def evaluation_leaves_global_stream(t: Trial) -> None:
     """An evaluation does not move the framework's stream."""
     x, between = t.draw_values("negative", (5,)), t.draw_array("moderate")

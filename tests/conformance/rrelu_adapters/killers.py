@@ -154,7 +154,6 @@ def recomputed_with_generator(self: Any, x: Any, lower: Any, upper: Any, **keywo
         return Reference.recomputed_vjp(self, x, lower, upper, **keywords)
     generator, training = keywords["generator"], keywords["training"]
     y, _ = self.vjp(x, lower, upper, training=training, generator=generator)
-    seed, call = generator.seed, generator.call
 
     def pull(g: Any) -> Any:
         again = Generator(generator.seed, max(0, generator.call - 1))

@@ -450,7 +450,7 @@ def fifo(self: Any, x: Any, lower: Any, upper: Any, **keywords: Any) -> Any:
 
     def pull(g: Any) -> Any:
         if not done:
-            fit = [p for p in queue[-2:]] if len(queue) > 1 else queue
+            fit = list(queue[-2:]) if len(queue) > 1 else queue
             done.append(fit[0])
             queue.remove(fit[0])
         return done[0](g)
