@@ -129,8 +129,8 @@ def _returns(y: Array, window: int = _WINDOW) -> tuple[int, int] | None:
         key ^= key >> np.uint64(29)
     order = np.argsort(key, kind="stable")
     same = np.flatnonzero(key[order][1:] == key[order][:-1])
-    for k in same:
-        first, second = sorted((int(order[k]), int(order[k + 1])))
+    for place in same:
+        first, second = sorted((int(order[place]), int(order[place + 1])))
         if bool((words[first : first + window] == words[second : second + window]).all()):
             return first, second
     return None

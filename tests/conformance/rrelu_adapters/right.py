@@ -110,7 +110,7 @@ def for_negatives_only(self: Any, x: Any, spec: Any, training: Any, generator: A
     a, key = Reference.choose(self, x, spec, training, generator)
     if training:
         row = np.ones(x.size, a.dtype)
-        negative = (x < 0).reshape(-1)
+        negative = ~(x >= 0).reshape(-1)
         row[negative] = a.reshape(-1)[: negative.sum()]
         a = row.reshape(x.shape)
     return a, key
