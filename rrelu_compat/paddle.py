@@ -12,6 +12,7 @@ from typing import Any
 import paddle
 
 from rrelu_compat.backends.paddle import backend
+from rrelu_compat.backends.paddle.foreign import torch_rrelu, torch_rrelu_
 from rrelu_compat.backends.paddle.seeds import check_generator
 from rrelu_compat.layers import RReLULayer, deepcopy_sharing_generator, inplace_or_name
 from rrelu_compat.spec import LOWER, UPPER, RReLUSpec, check_training, spec_of
@@ -196,4 +197,4 @@ class RReLU(RReLULayer, paddle.nn.RReLU):  # type: ignore[misc]  # Paddle is not
 for _whole in (RReLU, rrelu, rrelu_):
     paddle.jit.marker.unified(_whole)
 
-__all__ = ["RReLU", "rrelu", "rrelu_"]
+__all__ = ["RReLU", "rrelu", "rrelu_", "torch_rrelu", "torch_rrelu_"]

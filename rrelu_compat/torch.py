@@ -18,6 +18,7 @@ from torch import Tensor  # noqa: E402
 
 from rrelu_compat.backends.torch import backend, compiled  # noqa: E402, F401
 from rrelu_compat.backends.torch.device_keys import bind_to_device, unbind  # noqa: E402
+from rrelu_compat.backends.torch.foreign import paddle_rrelu, paddle_rrelu_  # noqa: E402
 from rrelu_compat.backends.torch.routes import apply, apply_eager  # noqa: E402
 from rrelu_compat.backends.torch.seeds import check_generator, prepare  # noqa: E402
 from rrelu_compat.generator import Generator  # noqa: E402
@@ -223,4 +224,12 @@ class RReLU(RReLULayer, torch.nn.RReLU):
         return twin
 
 
-__all__ = ["RReLU", "bind_to_device", "rrelu", "rrelu_", "unbind"]
+__all__ = [
+    "RReLU",
+    "bind_to_device",
+    "paddle_rrelu",
+    "paddle_rrelu_",
+    "rrelu",
+    "rrelu_",
+    "unbind",
+]
