@@ -33,6 +33,8 @@ class Use:
         Why it is unchanged or left by hand; for a rewritten one what deserves a look, or "".
     text : str
         The line it stands on.
+    code : str
+        A word for `why`: "name-in-string", "look-up", ...
     """
 
     line: int
@@ -43,6 +45,7 @@ class Use:
     why: str
     text: str
     cell: int | None = None
+    code: str = ""
 
 
 @dataclass(frozen=True)
