@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from rrelu_compat.layers import inplace_or_name
-from rrelu_compat.spec import LOWER, UPPER, check_training, spec_of
+from rrelu_compat.neutral import rrelu
+from rrelu_compat.spec import LOWER, UPPER
 
 TensorT = TypeVar("TensorT")
 
@@ -58,10 +59,8 @@ def torch_rrelu(
     >>> torch_rrelu(np.array([-1.0, 2.0]), 0.0, 0.5)
     array([-0.25,  2.  ])
     """
-    spec = spec_of(lower, upper, *inplace_or_name(inplace, name))
-    check_training(training)
-    y: TensorT = spec.apply(input, training=training, generator=generator)
-    return y
+    flag, _ = inplace_or_name(inplace, name)
+    return rrelu(input, lower, upper, training=training, inplace=flag, generator=generator)
 
 
 def torch_rrelu_(
@@ -133,10 +132,8 @@ def paddle_rrelu(
     >>> paddle_rrelu(np.array([-1.0, 2.0]), 0.0, 0.5, training=False)
     array([-0.25,  2.  ])
     """
-    spec = spec_of(lower, upper, *inplace_or_name(inplace, name))
-    check_training(training)
-    y: TensorT = spec.apply(x, training=training, generator=generator)
-    return y
+    flag, _ = inplace_or_name(inplace, name)
+    return rrelu(x, lower, upper, training=training, inplace=flag, generator=generator)
 
 
 def paddle_rrelu_(

@@ -6,9 +6,9 @@ from typing import Any
 
 import paddle
 
-from rrelu_compat.backends.paddle import backend
+from rrelu_compat.backends.paddle.layer import rrelu
 from rrelu_compat.layers import inplace_or_name
-from rrelu_compat.spec import LOWER, UPPER, check_training, spec_of
+from rrelu_compat.spec import LOWER, UPPER
 
 
 def torch_rrelu(
@@ -58,9 +58,8 @@ def torch_rrelu(
     >>> torch_rrelu(x, 0.0, 0.5).tolist()
     [-0.25, 0.0, 2.0]
     """
-    spec = spec_of(lower, upper, *inplace_or_name(inplace, name))
-    check_training(training)
-    return backend.apply(input, spec, training=training, generator=generator)
+    flag, label = inplace_or_name(inplace, name)
+    return rrelu(input, lower, upper, training, label, inplace=flag, generator=generator)
 
 
 def torch_rrelu_(

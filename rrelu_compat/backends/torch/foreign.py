@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rrelu_compat.backends.torch.routes import apply
+from rrelu_compat.backends.torch.layer import rrelu
 from rrelu_compat.layers import inplace_or_name
-from rrelu_compat.spec import LOWER, UPPER, check_training, spec_of
+from rrelu_compat.spec import LOWER, UPPER
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,10 +59,8 @@ def paddle_rrelu(
     >>> paddle_rrelu(x, 0.0, 0.5, training=False)
     tensor([-0.2500,  0.0000,  2.0000])
     """
-    spec = spec_of(lower, upper, *inplace_or_name(inplace, name))
-    check_training(training)
-    result: Tensor = apply(x, spec, training, generator)
-    return result
+    flag, label = inplace_or_name(inplace, name)
+    return rrelu(x, lower, upper, training, flag, generator=generator, name=label)
 
 
 def paddle_rrelu_(

@@ -151,7 +151,7 @@ def _table() -> dict[str, Api]:
         table[f"{module}.rrelu_"] = replace(
             function, name="rrelu_", parameters=(*function.parameters[:4], *last)
         )
-    for module in ("rrelu_compat", "rrelu_compat.layers"):
+    for module in ("rrelu_compat", "rrelu_compat.neutral"):
         table[f"{module}.RReLU"] = replace(_SHIM_LAYER, framework="neutral")
         table[f"{module}.rrelu"] = _SHIM_NEUTRAL
     for speaks in ("torch", "paddle"):
