@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rrelu_compat.porting.source.scan import scan
+from rrelu_compat.porting.source.mentions import scan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rrelu_compat.porting.source.files import read_source
+from rrelu_compat.porting.source.mentions import mentions
 from rrelu_compat.porting.source.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+# Names looked up in a framework's module, and attributes that only Paddle's layer has.
+_LOOK_UP = re.compile(r"\bgetattr\s*\(|\b__dict__\b|\bvars\s*\(")
+_ATTRIBUTE = re.compile(r"\b_(?:lower|upper)\b")
 
 
 class Project:
@@ -52,6 +57,17 @@ class Project:
             except (SyntaxError, ValueError, OSError, LookupError):
                 self._texts[file] = ""
         return self._texts[file]
+
+    @cached_property
+    def builds_paddle_layers(self) -> bool:
+        """Whether a file of the run may build Paddle's RReLU."""
+        return any("paddle" in self.text(file) and mentions(self.text(file)) for file in self.given)
+
+    def concerned(self, text: str) -> bool:
+        """Whether a file that does not name RReLU may reach it all the same."""
+        return bool(
+            _LOOK_UP.search(text) or (_ATTRIBUTE.search(text) and self.builds_paddle_layers)
+        )
 
     def is_given(self, file: Path) -> bool:
         """Whether a file is one of this run."""

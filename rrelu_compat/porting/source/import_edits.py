@@ -1,62 +1,295 @@
-"""Edit the import statements: insert the shim's, drop what nothing needs, choose local names."""
+"""Edit the import statements: redirect, insert the shim's, drop what nothing needs, choose local names."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import ast
+import re
+from bisect import bisect_right
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
-import libcst as cst
-from libcst.metadata import Assignment, ImportAssignment
-
-from rrelu_compat.porting.source.names import MODULE
-from rrelu_compat.porting.source.plan import BY_HAND, REWRITTEN, Plan
-from rrelu_compat.porting.source.text import Edit, Position
-from rrelu_compat.porting.source.tree import literal
+from rrelu_compat.porting.source.apis import MODULE, is_framework, origin
+from rrelu_compat.porting.source.edits import Edit, Position, Span
+from rrelu_compat.porting.source.plan import BY_HAND, REWRITTEN, Context, Plan
+from rrelu_compat.porting.source.rules.imports import is_redirected, local_name
+from rrelu_compat.porting.source.tree import ImportStatement, is_star, module_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rrelu_compat.porting.source.imports import ImportChanges
-    from rrelu_compat.porting.source.resolve import Binding, ImportStatement, Resolver
-    from rrelu_compat.porting.source.tree import Tree
+    from rrelu_compat.porting.source.scopes import Binding
 
 _REFLECTION = {"eval", "exec", "globals", "locals", "vars"}
 
 
-@dataclass
 class ImportEditor:
-    """Turns plans into edits: those of the uses, and those of the imports they need."""
+    """Turns plans into edits: those of the uses, and those of the imports they need.
 
-    resolver: Resolver
-    target: str
-    plans: list[Plan]
-    changes: ImportChanges
-    keep_imports: bool  # other files may take names from this one, as from an __init__.py
-    edits: list[Edit] = field(default_factory=list)
-    wanted: dict[ImportStatement, set[str]] = field(default_factory=dict)
+    Parameters
+    ----------
+    words : set of str
+        Names that text outside the program takes from it: the magics of a notebook.
+    """
 
-    def __post_init__(self) -> None:
-        self.tree: Tree = self.resolver.tree
+    def __init__(self, context: Context, plans: list[Plan], words: set[str]) -> None:
+        self.context = context
+        self.tree = context.tree
+        self.plans = plans
+        self.words = words
+        self.edits: list[Edit] = []
+        self.wanted: dict[ImportStatement, set[str]] = {}
+        self.moved = {one.alias: one for one in plans if is_redirected(one)}
+        self.removed: set[ast.alias] = set()
+        self.kept = {one.local: one.shim for one in plans if one.local and one.shim}
         self.local: dict[str, str] = {}
-        self._partial = ""
+        self._bindings: defaultdict[str, list[Binding]] = defaultdict(list)
+        for scope in self.tree.scopes.all:
+            for name, found in scope.bindings.items():
+                self._bindings[name] += found
 
     def run(self) -> list[Edit]:
         """Return all edits."""
-        rewritten = [
-            plan for plan in self.plans if plan.status == REWRITTEN and plan.callee is not None
-        ]
+        rewritten = [one for one in self.plans if one.status == REWRITTEN and one.shim]
         for plan in rewritten:
             self._use(plan)
-        if not self.keep_imports:
-            self._find_unused(rewritten)
+        spans = [
+            one.callee for one in rewritten if one.callee is not None and one.edits is not None
+        ]
+        self._find_unused([span for span in spans if span is not None])
+        self._keep_framework()
         self._merge()
         for statement in self.tree.imports:
             self._statement(statement)
         return self.edits
 
+    # The uses
+
+    def _use(self, plan: Plan) -> None:
+        if plan.kind == "import":
+            return
+        if plan.local:
+            what = plan.shim if plan.local == plan.shim else f"{plan.shim} as {plan.local}"
+            self._want(plan, what)
+        elif plan.alias in self.moved:
+            pass  # the name stays, the import changes
+        elif plan.callee is not None:
+            name = self._name_for(plan)
+            if plan.status == REWRITTEN and name != self.tree.text.between(*plan.callee):
+                self.edits.append(Edit(*plan.callee, name))
+        if plan.status == REWRITTEN:
+            self.edits += plan.edits
+
+    def _name_for(self, plan: Plan) -> str:
+        """Return the name of the shim's class or function, and see to its import."""
+        given = self._given(plan)
+        if given:
+            return given
+        if plan.shim not in self.local:
+            candidates = [plan.shim, *(f"compat_{plan.shim}{n}" for n in ("", *range(2, 99)))]
+            self.local[plan.shim] = next(
+                name for name in candidates if not self._taken(name, plan.shim)
+            )
+        name = self.local[plan.shim]
+        self._want(plan, plan.shim if name == plan.shim else f"{plan.shim} as {name}")
+        return name
+
+    def _given(self, plan: Plan) -> str:
+        """Return the name under which the whole file has it already, or ""."""
+        for statement in self.tree.imports:
+            if not isinstance(statement, ast.ImportFrom) or is_star(statement):
+                continue
+            if not self._top_level(statement) or self.tree.start(statement) > plan.place:
+                continue
+            for alias in statement.names:
+                name = local_name(alias)
+                if self._shim_of(alias) == plan.shim and not self._taken(name, plan.shim):
+                    return name
+        return ""
+
+    def _shim_of(self, alias: ast.alias) -> str:
+        """Return the name of the target's module that an alias brings, once the edits are made."""
+        if alias in self.moved:
+            return self.moved[alias].shim
+        statement = self.tree.parent(alias)
+        if (
+            isinstance(statement, ast.ImportFrom)
+            and module_of(statement) == MODULE[self.context.target]
+        ):
+            return alias.name
+        return ""
+
+    def _top_level(self, statement: ast.AST) -> bool:
+        return isinstance(self.tree.parent(statement), ast.Module)
+
+    def _taken(self, name: str, shim: str) -> bool:
+        """Whether a name means something else anywhere in the file."""
+        for found in self._bindings.get(name, ()):
+            if not isinstance(found.node, ast.alias) or found.node in self.removed:
+                return True
+            if self._shim_of(found.node) != shim or "." in found.node.name:
+                return True
+        if self.kept.get(name, shim) != shim:
+            return True
+        if name in self.kept:
+            return False
+        scopes = self.tree.scopes
+        return any(
+            not isinstance(node.ctx, ast.Store) and not scopes.lookup(scopes.of[node], name)
+            for node in scopes.names.get(name, ())
+        )
+
+    def _want(self, plan: Plan, what: str) -> None:
+        """Have something imported wherever a use's own import stands and can be seen from it."""
+        places = self._first(plan.imports)
+        if not places or not all(self._visible(one, plan) for one in places):
+            places = self._outer()
+        if not places:
+            plan.give_up("no-import", "no import of this file can be followed by the shim's")
+        for statement in places:
+            self.wanted.setdefault(statement, set()).add(what)
+
+    def _first(self, imports: tuple[ImportStatement, ...]) -> list[ImportStatement]:
+        """Return the imports to stand by: all up to the first that runs in any case."""
+        needed = []
+        for statement in sorted(imports, key=self.tree.start):
+            needed.append(statement)
+            if isinstance(self.tree.parent(statement), (ast.Module, ast.FunctionDef, ast.ClassDef)):
+                break
+        return needed
+
+    def _visible(self, statement: ImportStatement, plan: Plan) -> bool:
+        """Whether a name that is bound next to an import can be read at a use."""
+        scope = self.tree.scopes.of[statement]
+        if scope.kind == "module":
+            return True
+        if any(name in scope.elsewhere for name in self._locals(statement)):
+            return False
+        node = next(
+            (one for one in self.tree.places.values() if plan.place in (self._place(one),)), None
+        )
+        here = self.tree.scopes.of.get(node) if node is not None else None
+        first = here
+        while here is not None:
+            if here is scope:
+                return here.kind != "class" or here is first
+            here = here.parent
+        return False
+
+    def _place(self, node: ast.AST) -> Position:
+        if isinstance(node, ast.Attribute):
+            return self.tree.name_place(node)
+        return self.tree.start(node)
+
+    def _locals(self, statement: ImportStatement) -> list[str]:
+        return [(one.asname or one.name).split(".")[0] for one in statement.names]
+
+    def _outer(self) -> list[ImportStatement]:
+        """Return the first import at the top level that may be followed by another."""
+        for statement in self.tree.imports:
+            if self._top_level(statement) and getattr(statement, "module", "") != "__future__":
+                return [statement]
+        return []
+
+    # What nothing needs any more
+
+    def _find_unused(self, spans: list[Span]) -> None:
+        """Remove the imports of a framework's modules that only rewritten uses needed."""
+        file = self.context.file
+        if file is not None and file.name == "__init__.py":
+            return
+        if self._reflects():
+            return
+        covered = sorted(spans)
+        for statement in self.tree.imports:
+            if is_star(statement):
+                continue
+            for alias in statement.names:
+                if alias not in self.moved and self._is_unused(statement, alias, covered):
+                    self.removed.add(alias)
+
+    def _reflects(self) -> bool:
+        return any(
+            self.context.resolver.is_builtin(node, name)
+            for name in _REFLECTION
+            for node in self.tree.scopes.names.get(name, ())
+            if isinstance(self.tree.parent(node), ast.Call)
+        )
+
+    def _is_unused(
+        self, statement: ImportStatement, alias: ast.alias, covered: list[Span]
+    ) -> bool:
+        name = (alias.asname or alias.name).split(".")[0]
+        path = alias.name
+        if isinstance(statement, ast.ImportFrom):
+            path = f"{module_of(statement)}.{alias.name}"
+        if not is_framework(path) or path.startswith("rrelu_compat"):
+            return False
+        if "noqa" in self.tree.text.lines[self.tree.start(statement).line - 1]:
+            return False
+        if any(
+            not isinstance(one.node, ast.alias) or one.node.asname != alias.asname
+            for one in self._bindings[name]
+        ):
+            return False
+        if name in self.tree.scopes.redirected or name in self.words:
+            return False
+        nodes = self.tree.scopes.names.get(name, ())
+        if not nodes or not all(_inside(self.tree.start(node), covered) for node in nodes):
+            return False
+        listed = self.context.resolver.listed or set()
+        if name in listed or self._in_strings(name):
+            return False
+        scope = self.tree.scopes.of[statement]
+        file = self.context.file
+        return scope.kind != "module" or file is None or not self.context.project.taken(file, name)
+
+    def _in_strings(self, name: str) -> bool:
+        """Whether a doctest reads a name, or a string that is left by hand speaks of it."""
+        word = re.compile(rf"\b{re.escape(name)}\b")
+        for plan in self.plans:
+            if plan.kind == "string" and plan.status == BY_HAND:
+                if word.search(self.tree.text.lines[plan.place.line - 1]):
+                    return True
+        return any(
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and ">>>" in node.value
+            and name in node.value
+            for node in self.tree.nodes
+        )
+
+    def _keep_framework(self) -> None:
+        """Keep an import of the framework that decides whose layers the neutral class builds."""
+        if self.context.target != "neutral":
+            return
+        if not any(one.shim == "RReLU" and one.status == REWRITTEN for one in self.plans):
+            return
+        for statement in self.tree.imports:
+            keep = [one for one in statement.names if one in self.removed]
+            self.removed.difference_update(keep)
+        left = [
+            alias
+            for statement in self.tree.imports
+            for alias in statement.names
+            if alias not in self.moved and self._framework_of(statement, alias)
+        ]
+        if left:
+            return
+        for statement in self.tree.imports:
+            moved = [one for one in statement.names if one in self.moved]
+            if any(self.moved[one].shim == "RReLU" for one in moved):
+                api = self.moved[moved[0]].api
+                if api is not None:
+                    self.wanted.setdefault(statement, set()).add(f":{api.framework}")
+
+    def _framework_of(self, statement: ImportStatement, alias: ast.alias) -> str:
+        if isinstance(statement, ast.ImportFrom):
+            return origin(module_of(statement))
+        return origin(alias.name)
+
+    # The statements
+
     def _merge(self) -> None:
         """Put what neighbouring imports want behind the last of them, once."""
-        runs: dict[cst.CSTNode, list[ImportStatement]] = {}
+        runs: dict[ast.AST, list[ImportStatement]] = {}
         for statement in self.tree.imports:
             if statement in self.wanted:
                 runs.setdefault(self._run(statement), []).append(statement)
@@ -69,223 +302,56 @@ class ImportEditor:
                 given |= names
             self.wanted[last] = names
 
-    def _run(self, statement: ImportStatement) -> cst.CSTNode:
-        """Return the first line of the unbroken run of imports that a statement stands in."""
-        line = self.tree.parent(statement)
-        block = self.tree.parent(line)
-        if not isinstance(block, (cst.Module, cst.IndentedBlock)):
-            return line
-        first = line
-        for other in reversed(block.body[: list(block.body).index(line)]):  # type: ignore[arg-type]
-            if not isinstance(other, cst.SimpleStatementLine):
-                break
-            if not all(isinstance(one, (cst.Import, cst.ImportFrom)) for one in other.body):
+    def _run(self, statement: ImportStatement) -> ast.AST:
+        """Return the first of the unbroken run of imports that a statement stands in."""
+        block = self.tree.block(statement)
+        first: ast.stmt = statement
+        index = next(number for number, one in enumerate(block) if one is statement)
+        for other in reversed(block[:index]):
+            if not isinstance(other, (ast.Import, ast.ImportFrom)):
                 break
             first = other
         return first
 
-    # The uses
-
-    def _use(self, plan: Plan) -> None:
-        assert plan.callee is not None
-        in_place = [one for one in plan.bindings if one.alias in self.changes.in_place]
-        name = in_place[0].local if plan.bare and in_place else self._name_for(plan)
-        text = plan.form.replace("{}", name)
-        if plan.wraps:
-            text = text.replace("{partial}", self._partial_for(plan))
-        if text != self.tree.text.between(*plan.callee):
-            self.edits.append(Edit(*plan.callee, text))
-        self.edits += plan.edits
-
-    def _name_for(self, plan: Plan) -> str:
-        """Return the name of the shim's class or function, and see to its import."""
-        given = self._given(plan.shim, plan.place)
-        if given:
-            return given
-        if plan.shim not in self.local:
-            candidates = [plan.shim, *(f"compat_{plan.shim}{n}" for n in ("", *range(2, 99)))]
-            self.local[plan.shim] = next(
-                name for name in candidates if not self._taken(name, plan.shim)
-            )
-        name = self.local[plan.shim]
-        self._want(plan, plan.shim if name == plan.shim else f"{plan.shim} as {name}")
-        return name
-
-    def _given(self, shim: str, place: Position) -> str:
-        """Return the name under which the whole file has it already, or ""."""
-        for aliases in (self.changes.existing, self.changes.in_place):
-            for alias, api in aliases.items():
-                statement = self.tree.enclosing(alias, cst.ImportFrom)
-                name = alias.evaluated_alias or alias.evaluated_name
-                if (
-                    api.name == shim
-                    and self._top_level(statement)
-                    and self.tree.start(statement) < place
-                    and not self._taken(name, shim)
-                ):
-                    return name
-        return ""
-
-    def _top_level(self, statement: cst.CSTNode) -> bool:
-        line = self.tree.parent(statement)
-        return isinstance(line, cst.SimpleStatementLine) and isinstance(
-            self.tree.parent(line), cst.Module
-        )
-
-    def _taken(self, name: str, shim: str) -> bool:
-        """Whether a name means something else anywhere in the file."""
-        if name in self.tree.captures:
-            return True
-        fine = {**self.changes.existing, **self.changes.in_place}
-        for scope in self.tree.scopes:
-            for found in scope.assignments[name]:
-                if not isinstance(found, ImportAssignment):
-                    return True
-                alias = _alias_of(found, name)
-                same = alias in fine and fine[alias].name == shim
-                if alias is None or not (same or alias in self.changes.removed):
-                    return True
-        # A bare name that nothing binds: from a star import, whose uses may be rewritten to it.
-        free = [
-            self.tree.start(node)
-            for node in self.tree.nodes
-            if isinstance(node, cst.Name) and node.value == name and self._is_free(node)
-        ]
-        ours = {
-            plan.place
-            for plan in self.plans
-            if plan.status == REWRITTEN and plan.bare and plan.shim == shim
-        }
-        return any(place not in ours for place in free)
-
-    def _is_free(self, node: cst.Name) -> bool:
-        above = self.tree.parent(node)
-        if isinstance(above, cst.Attribute) and above.attr is node:
-            return False
-        return self.tree.is_load(node) and not any(
-            isinstance(one, (Assignment, ImportAssignment))
-            for one in self.tree.scope(node)[node.value]
-        )
-
-    def _partial_for(self, plan: Plan) -> str:
-        for name, text in (("functools", "functools.partial"), ("partial", "partial")):
-            found = [one for scope in self.tree.scopes for one in scope.assignments[name]]
-            if (
-                len(found) == 1
-                and isinstance(found[0], ImportAssignment)
-                and self._top_level(found[0].node)
-                and self.tree.start(found[0].node) < plan.place
-                and self._imports(found[0], name)
-            ):
-                return text
-        taken = any(scope.assignments["functools"] for scope in self.tree.scopes)
-        only_import = all(
-            isinstance(one, ImportAssignment) and self._imports(one, "functools")
-            for scope in self.tree.scopes
-            for one in scope.assignments["functools"]
-        )
-        if taken and not only_import:
-            self._want(plan, "functools:partial")
-            return "compat_partial"
-        self._want(plan, "functools:")
-        return "functools.partial"
-
-    def _imports(self, found: ImportAssignment, name: str) -> bool:
-        path = "functools" if name == "functools" else "functools.partial"
-        return self.resolver.name(name, found.scope).path == path
-
-    def _want(self, plan: Plan, what: str) -> None:
-        """Have something imported wherever a use's own import stands."""
-        for binding in self._first(plan.bindings):
-            self.wanted.setdefault(binding.statement, set()).add(what)
-
-    def _first(self, bindings: Sequence[Binding]) -> list[Binding]:
-        """Return the imports to stand by: all up to the first that runs in any case."""
-        ordered = sorted(bindings, key=lambda one: self.tree.start(one.statement))
-        needed = []
-        for binding in ordered:
-            needed.append(binding)
-            if self._unconditional(binding):
-                break
-        return needed
-
-    def _unconditional(self, binding: Binding) -> bool:
-        block = self.tree.parent(self.tree.parent(binding.statement))
-        return isinstance(block, cst.Module) or isinstance(
-            self.tree.parent(block), (cst.FunctionDef, cst.ClassDef)
-        )
-
-    # What nothing needs any more
-
-    def _find_unused(self, rewritten: list[Plan]) -> None:
-        if any(plan.status == BY_HAND and plan.kind == "string" for plan in self.plans):
-            return
-        if any(
-            isinstance(node, cst.Name) and node.value in _REFLECTION and self._is_free(node)
-            for node in self.tree.nodes
-        ):
-            return
-        spans = [plan.callee for plan in rewritten if plan.callee is not None and not plan.bare]
-        exported = {literal(node) for node in self.tree.nodes if isinstance(node, cst.SimpleString)}
-        for plan in rewritten:
-            for binding in plan.bindings:
-                if plan.bare or binding.alias is None or binding.local in exported:
-                    continue
-                if "noqa" in self.tree.text.lines[self.tree.start(binding.statement).line - 1]:
-                    continue
-                uses = self._references(binding)
-                if uses and all(any(low <= use < high for low, high in spans) for use in uses):
-                    self.changes.removed.add(binding.alias)
-
-    def _references(self, binding: Binding) -> list[Position]:
-        found = []
-        for one in binding.scope.assignments:
-            if one.name == binding.local or one.name.startswith(binding.local + "."):
-                found += [self.tree.start(access.node) for access in one.references]
-        return found
-
-    # The statements
-
     def _statement(self, statement: ImportStatement) -> None:
-        if isinstance(statement.names, cst.ImportStar):
+        if is_star(statement):
             self._insert(statement, self._lines(statement, []))
             return
-        aliases = list(statement.names)
-        in_place = [alias for alias in aliases if alias in self.changes.in_place]
-        removed = [alias for alias in aliases if alias in self.changes.removed]
-        rest = [alias for alias in aliases if alias not in in_place and alias not in removed]
-        if in_place and not rest:
-            self._redirect(statement, in_place, removed)
+        aliases = statement.names
+        moved = [alias for alias in aliases if alias in self.moved]
+        gone = [alias for alias in aliases if alias in self.removed]
+        rest = [alias for alias in aliases if alias not in moved and alias not in gone]
+        if moved and not rest and isinstance(statement, ast.ImportFrom):
+            self._redirect(statement, moved, gone)
             self._insert(statement, self._lines(statement, []))
             return
-        lines = self._lines(statement, in_place)
+        lines = self._lines(statement, moved)
         if rest:
-            self._drop(aliases, [*in_place, *removed])
+            if moved or gone:
+                self._drop(aliases, [*moved, *gone])
             self._insert(statement, lines)
         elif self._alone(statement):
             self._replace(statement, lines)
         else:
             self._insert(statement, lines)
 
-    def _lines(self, statement: ImportStatement, moved: list[cst.ImportAlias]) -> list[str]:
-        wanted = sorted(self.wanted.get(statement, ()))
-        names = {one for one in wanted if not one.startswith("functools:")}
+    def _lines(self, statement: ImportStatement, moved: list[ast.alias]) -> list[str]:
+        wanted = self.wanted.get(statement, set())
+        names = {one for one in wanted if not one.startswith(":")}
         for alias in moved:
-            shim = self.changes.in_place[alias].name
-            local = alias.evaluated_alias or alias.evaluated_name
+            shim, local = self.moved[alias].shim, local_name(alias)
             names.add(shim if local == shim else f"{shim} as {local}")
-        lines = []
-        if "functools:" in wanted:
-            lines.append("import functools")
-        if "functools:partial" in wanted:
-            lines.append("from functools import partial as compat_partial")
+        lines = [f"import {one[1:]}  # the framework of the layers" for one in sorted(wanted) if one.startswith(":")]
         if names:
-            lines.append(f"from {MODULE[self.target]} import {', '.join(sorted(names))}")
+            lines.append(f"from {MODULE[self.context.target]} import {', '.join(sorted(names))}")
         return lines
 
     def _alone(self, statement: ImportStatement) -> bool:
-        line = self.tree.parent(statement)
-        return isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1
+        """Whether a statement has its lines to itself."""
+        start, end = self.tree.span(statement)
+        before = self.tree.text.lines[start.line - 1][: start.column]
+        after = self.tree.text.lines[end.line - 1][end.column :].strip()
+        return not before.strip() and (not after or after.startswith("#"))
 
     def _insert(self, statement: ImportStatement, lines: list[str]) -> None:
         """Insert lines after a statement."""
@@ -294,7 +360,7 @@ class ImportEditor:
         start, end = self.tree.span(statement)
         if self._alone(statement):
             text = self.tree.text
-            indent = text.lines[start.line - 1][: start.column]
+            indent = text.lines[start.line - 1][: start.column].replace("\x0c", "")
             end = Position(end.line, len(text.lines[end.line - 1].rstrip("\r\n")))
             added = "".join(f"{text.newline}{indent}{line}" for line in lines)
         else:
@@ -305,9 +371,10 @@ class ImportEditor:
         """Replace a whole statement by lines, or delete its line if there are none."""
         start, end = self.tree.span(statement)
         text = self.tree.text
-        block = self.tree.parent(self.tree.parent(statement))
-        body = block.body if isinstance(block, (cst.Module, cst.IndentedBlock)) else ()
-        if lines or len(body) == 1:
+        if lines or len(self.tree.block(statement)) == 1:
+            if not lines and self._top_level(statement):
+                self.edits.append(Edit(Position(start.line, 0), Position(end.line + 1, 0), ""))
+                return
             indent = text.lines[start.line - 1][: start.column]
             joined = f"{text.newline}{indent}".join(lines or ["pass"])
             self.edits.append(Edit(start, end, joined))
@@ -315,54 +382,47 @@ class ImportEditor:
             self.edits.append(Edit(Position(start.line, 0), Position(end.line + 1, 0), ""))
 
     def _redirect(
-        self,
-        statement: ImportStatement,
-        aliases: list[cst.ImportAlias],
-        removed: list[cst.ImportAlias],
+        self, statement: ast.ImportFrom, moved: list[ast.alias], gone: list[ast.alias]
     ) -> None:
         """Make a ``from`` import take the shim's names instead."""
-        assert isinstance(statement, cst.ImportFrom)
-        tree = self.tree
-        parts = [*statement.relative, *([statement.module] if statement.module else [])]
-        start, end = tree.start(parts[0]), tree.span(parts[-1])[1]
-        self.edits.append(Edit(start, end, MODULE[self.target]))
-        for alias in aliases:
-            shim = self.changes.in_place[alias].name
-            name = alias.evaluated_name
-            if name != shim:
-                kept = "" if alias.asname is not None else f" as {name}"
-                self.edits.append(Edit(*tree.span(alias.name), f"{shim}{kept}"))
-        self._drop([*aliases, *removed], removed)
+        tokens = self.tree.tokens(statement)
+        number = [token.text for token in tokens].index("import")
+        parts = tokens[1:number]
+        self.edits.append(Edit(parts[0].start, parts[-1].end, MODULE[self.context.target]))
+        for alias in moved:
+            shim, local = self.moved[alias].shim, local_name(alias)
+            new = shim if shim == local else f"{shim} as {local}"
+            if new != self.tree.code(alias):
+                self.edits.append(Edit(*self.tree.span(alias), new))
+        if gone:
+            self._drop(statement.names, gone)
 
-    def _drop(self, aliases: list[cst.ImportAlias], dropped: list[cst.ImportAlias]) -> None:
+    def _drop(self, aliases: list[ast.alias], dropped: list[ast.alias]) -> None:
         """Delete names from an import's list."""
         tree = self.tree
-        aliases = sorted(aliases, key=tree.start)
         last = max(index for index, alias in enumerate(aliases) if alias not in dropped)
         for index, alias in enumerate(aliases[:last]):
             if alias in dropped:
                 self._cut(tree.start(alias), tree.start(aliases[index + 1]), [alias])
         if aliases[last + 1 :]:
-            low, high = tree.span(aliases[last])[1], tree.span(aliases[-1])[1]
+            low, high = tree.end(aliases[last]), tree.end(aliases[-1])
             self._cut(low, high, aliases[last + 1 :])
 
-    def _cut(self, low: Position, high: Position, aliases: list[cst.ImportAlias]) -> None:
+    def _cut(self, low: Position, high: Position, aliases: list[ast.alias]) -> None:
         """Delete from `low` to `high`, or, to keep a comment there, just the names and their commas."""
         if "#" not in self.tree.text.between(low, high):
             self.edits.append(Edit(low, high, ""))
             return
+        tokens = self.tree.tokens(self.tree.parent(aliases[0]))
         for alias in aliases:
             start, end = self.tree.span(alias)
-            if isinstance(alias.comma, cst.Comma):
-                end = self.tree.span(alias.comma)[1]
+            after = next((token for token in tokens if token.start >= end), None)
+            if after is not None and after.text == ",":
+                end = after.end
             self.edits.append(Edit(start, end, ""))
 
 
-def _alias_of(found: ImportAssignment, name: str) -> cst.ImportAlias | None:
-    statement = found.node
-    if not isinstance(statement, cst.ImportFrom) or isinstance(statement.names, cst.ImportStar):
-        return None
-    for alias in statement.names:
-        if (alias.evaluated_alias or alias.evaluated_name) == name:
-            return alias
-    return None
+def _inside(place: Position, spans: list[Span]) -> bool:
+    """Whether a place lies in one of the spans, which are in order and apart."""
+    index = bisect_right(spans, place, key=lambda span: span[0]) - 1
+    return index >= 0 and place < spans[index][1]

@@ -83,7 +83,9 @@ class Resolver:
         self.tree = tree
         self.project = project
         self.file = file
-        self.stars = [one for one in tree.imports if isinstance(one, ast.ImportFrom) and is_star(one)]
+        self.stars = [
+            one for one in tree.imports if isinstance(one, ast.ImportFrom) and is_star(one)
+        ]
         self._pending: set[ast.AST] = set()
         self._known: dict[ast.AST, Meaning] = {}
 
@@ -266,7 +268,11 @@ class Resolver:
         found = self._export(file, name)
         if found.kind == "object" and found.why.endswith(f"has no {name}"):
             return Meaning("unbound")
-        if listed is None and found.kind == "module" and name not in other.tree.scopes.module.bindings:
+        if (
+            listed is None
+            and found.kind == "module"
+            and name not in other.tree.scopes.module.bindings
+        ):
             return Meaning("unbound")  # a submodule that nothing has imported
         return found
 
@@ -327,7 +333,13 @@ class Resolver:
         if not found:
             return _MEMBER
         meaning = _combined(found, name)
-        if meaning.api is not None or meaning.kind in ("object", "own", "self", "member", "nothing"):
+        if meaning.api is not None or meaning.kind in (
+            "object",
+            "own",
+            "self",
+            "member",
+            "nothing",
+        ):
             return _MEMBER  # what it was given is decided where it was given
         if meaning.is_framework or meaning.kind == "unknown":
             spread = name in owner.set_from_outside or self.project.spoken_of(name, owner.file)
@@ -351,7 +363,7 @@ class Resolver:
         return found
 
     @cached_property
-    def _stored(self) -> list[tuple[ast.Attribute, ast.expr | None]]:
+    def stored(self) -> list[tuple[ast.Attribute, ast.expr | None]]:
         """The attributes that are set, with their values where these are written out."""
         found: list[tuple[ast.Attribute, ast.expr | None]] = []
         for node in self.tree.nodes:
@@ -364,7 +376,7 @@ class Resolver:
     @cached_property
     def _set_on_self(self) -> defaultdict[tuple[ast.ClassDef, str], list[ast.expr | None]]:
         found: defaultdict[tuple[ast.ClassDef, str], list[ast.expr | None]] = defaultdict(list)
-        for node, value in self._stored:
+        for node, value in self.stored:
             base = self.meaning(node.value)
             if base.kind == "self" and base.definition is not None:
                 found[base.definition[1], node.attr].append(value)
@@ -373,9 +385,7 @@ class Resolver:
     @cached_property
     def set_from_outside(self) -> set[str]:
         """The names of attributes that are set on other objects than self."""
-        return {
-            node.attr for node, _ in self._stored if self.meaning(node.value).kind != "self"
-        }
+        return {node.attr for node, _ in self.stored if self.meaning(node.value).kind != "self"}
 
     def _is_self(self, node: ast.arg) -> bool:
         function = self.tree.enclosing(node, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)

@@ -75,7 +75,9 @@ class Context:
     project: Project
     file: Path | None
     target: str
-    replaced: set[Api] = field(default_factory=set)  # what the program itself puts another thing for
+    replaced: set[Api] = field(
+        default_factory=set
+    )  # what the program itself puts another thing for
 
 
 __all__ = ["BY_HAND", "REWRITTEN", "UNCHANGED", "Context", "Plan"]

@@ -173,7 +173,12 @@ class Tree:
         found = []
         try:
             for token in tokenize.generate_tokens(io.StringIO("".join(lines)).readline):
-                if token.type in (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER):
+                if token.type in (
+                    tokenize.COMMENT,
+                    tokenize.NL,
+                    tokenize.NEWLINE,
+                    tokenize.ENDMARKER,
+                ):
                     continue
                 start, end = (
                     Position(line + first.line - 1, column + (first.column if line == 1 else 0))
@@ -278,7 +283,9 @@ def _identifiers(tree: Tree, node: ast.AST) -> Iterator[Position]:
                     yield token.start
 
 
-def _words(tree: Tree, node: ast.AST, words: set[str], *, first: bool = False) -> Iterator[Position]:
+def _words(
+    tree: Tree, node: ast.AST, words: set[str], *, first: bool = False
+) -> Iterator[Position]:
     """Yield where words stand as tokens of a node."""
     if not words:
         return

@@ -91,5 +91,3 @@ def _look_around(context: Context, done: Plan, node: ast.Name) -> None:
                 done.give_up("arguments", str(error))
         elif foreign_generator(context, above):
             done.give_up("generator", foreign_generator(context, above))
-
-

@@ -42,6 +42,7 @@ def plan(context: Context, place: Position, name: str, node: ast.AST) -> Plan | 
     done = outcomes.decided(context, place, name, meaning, api)
     if done is None:
         done = Plan(place, name, "import", REWRITTEN, api=api, alias=node)
+        done.shim = api.shim(context.target)
         other = _other_framework(context, node)
         if other:
             done.status, done.code, done.why = BY_HAND, "both-frameworks", other

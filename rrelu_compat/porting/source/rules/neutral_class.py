@@ -143,5 +143,3 @@ def _looked_at(context: Context) -> bool:
     if _LOOKS_AT_TYPES.search(context.tree.text.source):
         return True
     return any(_LOOKS_AT_TYPES.search(context.project.text(one)) for one in context.project.given)
-
-

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 _FRAMEWORK = {"torch": "PyTorch", "paddle": "Paddle"}
 
 
-def decided(context: Context, place: Position, name: str, meaning: Meaning, api: Api) -> Plan | None:
+def decided(
+    context: Context, place: Position, name: str, meaning: Meaning, api: Api
+) -> Plan | None:
     """Return the plan for an RReLU that stays as it is whatever surrounds it, or None."""
 
     def stays(status: str, code: str, why: str) -> Plan:
@@ -24,13 +26,17 @@ def decided(context: Context, place: Position, name: str, meaning: Meaning, api:
     if api.framework == "neutral":
         return stays(UNCHANGED, "target", "the neutral name, which runs in both frameworks")
     if api.framework == context.target:
-        whose = f"{_FRAMEWORK[api.framework]}'s own" if api.native else f"{MODULE[context.target]}'s"
+        whose = (
+            f"{_FRAMEWORK[api.framework]}'s own" if api.native else f"{MODULE[context.target]}'s"
+        )
         return stays(UNCHANGED, "target", f"{whose}, the target's already")
     if meaning.home is not None and not meaning.star:
         if context.project.is_given(meaning.home):
             why = f"what it is, is decided in {meaning.home.name}"
             return stays(UNCHANGED, "elsewhere", why)
-        why = f"{meaning.home.name} decides what it is and is not among the files given: give it, too"
+        why = (
+            f"{meaning.home.name} decides what it is and is not among the files given: give it, too"
+        )
         return stays(BY_HAND, "not-given", why)
     if api.obstacle:
         return stays(BY_HAND, "no-counterpart", api.obstacle)
@@ -56,6 +62,10 @@ def foreign(place: Position, name: str, meaning: Meaning) -> Plan:
         return Plan(place, name, "name", UNCHANGED, "own-name", why)
     if meaning.kind == "path":
         if is_framework(meaning.path):
-            return unsure("unknown-name", f"{meaning.path} is not a name of RReLU that is known here")
-        return unsure("other-package", f"{meaning.path} lies in another package, which is not at hand")
+            return unsure(
+                "unknown-name", f"{meaning.path} is not a name of RReLU that is known here"
+            )
+        return unsure(
+            "other-package", f"{meaning.path} lies in another package, which is not at hand"
+        )
     return unsure("only-a-run", meaning.why or "what it is can't be known")
