@@ -40,15 +40,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry out the command and return its exit status."""
-    try:
-        from rrelu_compat.porting.source import run as runner
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != "libcst":
-            raise
-        print(
-            "rrelu-compat port needs LibCST: pip install 'rrelu-compat[porting]'", file=sys.stderr
-        )
-        return 2
+    from rrelu_compat.porting.source import run as runner
+
     try:
         report = runner.port_paths(arguments.paths, arguments.to)
     except FileNotFoundError as error:

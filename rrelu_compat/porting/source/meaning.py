@@ -242,7 +242,8 @@ class Resolver:
         if found:
             if len({one._key for one in found}) > 1 and any(one.api for one in found):
                 apis = {one.api.framework if one.api else "" for one in found}
-                if len(apis) > 1:
+                block = self.tree.module.body  # of those that run in any case, the last one counts
+                if len(apis) > 1 and not all(one in block for one in self.stars):
                     return Meaning("unknown", why=f"several star imports bring {name}")
             if not explicit and unseen and found[-1].star and self._is_last(unseen):
                 why = f"{name} may be bound again by the star import of {unseen}"
