@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Names looked up in a framework's module, and attributes that only Paddle's layer has.
 _LOOK_UP = re.compile(r"\bgetattr\s*\(|\b__dict__\b|\bvars\s*\(")
+_CLASS_AS = re.compile(r"\bRReLU\s+as\s+(\w+)|^(\w+)\s*=\s*[\w.]*\bRReLU\s*$", re.M)
 _ATTRIBUTE = re.compile(r"\b_(?:lower|upper)\b")
 
 
@@ -63,11 +64,35 @@ class Project:
         """Whether a file of the run may build Paddle's RReLU."""
         return any("paddle" in self.text(file) and mentions(self.text(file)) for file in self.given)
 
-    def concerned(self, text: str) -> bool:
+    @cached_property
+    def _other_names(self) -> re.Pattern[str] | None:
+        """The names under which files of the run hand the class on."""
+        texts = [text for file in self.given if mentions(text := self.text(file))]
+        found = {
+            name for text in texts for pair in _CLASS_AS.findall(text) for name in pair if name
+        }
+        while found:
+            names = "|".join(map(re.escape, sorted(found)))
+            again = re.compile(
+                rf"\b(?:{names})\s+as\s+(\w+)|^(\w+)\s*=\s*[\w.]*\b(?:{names})\s*$", re.M
+            )
+            more = {
+                name
+                for file in self.given
+                for pair in again.findall(self.text(file))
+                for name in pair
+                if name
+            }
+            if more <= found:
+                return re.compile(rf"\b(?:{names})\b")
+            found |= more
+        return None
+
+    def concerned(self, text: str, to: str) -> bool:
         """Whether a file that does not name RReLU may reach it all the same."""
-        return bool(
-            _LOOK_UP.search(text) or (_ATTRIBUTE.search(text) and self.builds_paddle_layers)
-        )
+        if _LOOK_UP.search(text) or (_ATTRIBUTE.search(text) and self.builds_paddle_layers):
+            return True
+        return to == "neutral" and bool(self._other_names and self._other_names.search(text))
 
     def is_given(self, file: Path) -> bool:
         """Whether a file is one of this run."""
@@ -87,6 +112,14 @@ class Project:
                 if word.search(text) or re.search(r"\bimport\s*\*", text):
                     return True
         return False
+
+    def starred(self, file: Path) -> bool:
+        """Whether another file of the run has a star import of one."""
+        stem = file.parent.name if file.stem == "__init__" else file.stem
+        dots = r"|\.+" if file.stem == "__init__" else ""
+        pattern = re.compile(rf"\bfrom\s+(?:[\w.]*\b{re.escape(stem)}{dots})\s+import\s*\(?\s*\*")
+        own = file.resolve()
+        return any(pattern.search(self.text(one)) for one in self.given if one != own)
 
     def spoken_of(self, word: str, besides: Path | None) -> bool:
         """Whether a word stands in another file of the run."""

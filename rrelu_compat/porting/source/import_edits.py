@@ -6,6 +6,7 @@ import ast
 import re
 from bisect import bisect_right
 from collections import defaultdict
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from rrelu_compat.porting.source.apis import MODULE, is_framework, origin
@@ -83,7 +84,10 @@ class ImportEditor:
         if given:
             return given
         if plan.shim not in self.local:
-            candidates = [plan.shim, *(f"compat_{plan.shim}{n}" for n in ("", *range(2, 99)))]
+            # A star import hands on what has no underscore, and would bind the name over there.
+            hidden = "_" if self._handed_on_by_star else ""
+            plain = [plan.shim, *(f"compat_{plan.shim}{n}" for n in ("", *range(2, 99)))]
+            candidates = [hidden + name for name in plain]
             self.local[plan.shim] = next(
                 name for name in candidates if not self._taken(name, plan.shim)
             )
@@ -119,8 +123,17 @@ class ImportEditor:
     def _top_level(self, statement: ast.AST) -> bool:
         return isinstance(self.tree.parent(statement), ast.Module)
 
+    @cached_property
+    def _handed_on_by_star(self) -> bool:
+        """Whether another file of the run takes all names of this one."""
+        file = self.context.file
+        listed = "__all__" in self.tree.scopes.module.bindings
+        return file is not None and not listed and self.context.project.starred(file)
+
     def _taken(self, name: str, shim: str) -> bool:
         """Whether a name means something else anywhere in the file."""
+        if self.context.resolver.star_brings(name) and self.kept.get(name) != shim:
+            return True
         for found in self._bindings.get(name, ()):
             if not isinstance(found.node, ast.alias) or found.node in self.removed:
                 return True
@@ -213,9 +226,7 @@ class ImportEditor:
             if isinstance(self.tree.parent(node), ast.Call)
         )
 
-    def _is_unused(
-        self, statement: ImportStatement, alias: ast.alias, covered: list[Span]
-    ) -> bool:
+    def _is_unused(self, statement: ImportStatement, alias: ast.alias, covered: list[Span]) -> bool:
         name = (alias.asname or alias.name).split(".")[0]
         path = alias.name
         if isinstance(statement, ast.ImportFrom):
@@ -341,7 +352,11 @@ class ImportEditor:
         for alias in moved:
             shim, local = self.moved[alias].shim, local_name(alias)
             names.add(shim if local == shim else f"{shim} as {local}")
-        lines = [f"import {one[1:]}  # the framework of the layers" for one in sorted(wanted) if one.startswith(":")]
+        lines = [
+            f"import {one[1:]}  # the framework of the layers"
+            for one in sorted(wanted)
+            if one.startswith(":")
+        ]
         if names:
             lines.append(f"from {MODULE[self.context.target]} import {', '.join(sorted(names))}")
         return lines

@@ -253,6 +253,10 @@ class Resolver:
             return Meaning("unknown", why=f"{name} may come from {unseen} by its star import")
         return Meaning("unbound", why=f"{name} is not defined in this file")
 
+    def star_brings(self, name: str) -> bool:
+        """Whether a star import brings a name, as far as it can be seen."""
+        return bool(self.stars) and self._star(name, explicit=True).kind != "unbound"
+
     def _is_last(self, module: str) -> bool:
         return module_of(self.stars[-1]) == module
 

@@ -66,7 +66,7 @@ def _port(file: Path, to: str, project: Project) -> FileReport | None:
         if not _mentioned(file):
             return None
         return FileReport(str(file), (), "", "", f"can't be read: {error}")
-    if not mentions(text) and not project.concerned(text):
+    if not mentions(text) and not project.concerned(text, to):
         return None
     if file.suffix == ".ipynb":
         report = port_notebook(text, to, file=file, project=project)

@@ -6,7 +6,8 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from rrelu_compat.porting.source.apis import STARS
+from rrelu_compat.porting.source.apis import MODULE, STARS
+from rrelu_compat.porting.source.mentions import IN_CODE
 from rrelu_compat.porting.source.plan import BY_HAND, Plan
 from rrelu_compat.porting.source.tree import last_name, literal, positional
 
@@ -45,11 +46,29 @@ def plans(context: Context) -> Iterator[Plan]:
         if base is None or key is None or literal(key) is not None:
             continue
         meaning = resolver.meaning(base)
-        other = "torch" if context.target == "torch" else "paddle"
-        if meaning.kind not in ("path", "unknown") or meaning.path.split(".")[0] == other:
+        if meaning.path.split(".")[0] == context.target or not isinstance(node, ast.expr):
+            continue
+        if meaning.path in (MODULE[context.target], MODULE["neutral"]):
+            continue
+        words = _words(context, key)
+        if words is not None and not any(map(IN_CODE.fullmatch, words)):
             continue
         if (meaning.path in STARS or meaning.path in _ROOTS) and _may_be(key):
             yield _plan(context, node, meaning.path)
+
+
+def _words(context: Context, key: ast.expr) -> list[str] | None:
+    """Return all that a name can be, where that is written down."""
+    if isinstance(key, ast.IfExp):
+        parts = [_words(context, one) for one in (key.body, key.orelse)]
+        return None if None in parts else [word for part in parts for word in part or ()]
+    if isinstance(key, ast.Constant):
+        return [key.value] if isinstance(key.value, str) else []
+    if not isinstance(key, ast.Name):
+        return None
+    found = context.tree.scopes.lookup(context.resolver.scope(key), key.id)
+    words = [literal(value) for one in found for value in one.values or (None,)]
+    return [word for word in words if word] if words and None not in words else None
 
 
 def _plan(context: Context, node: ast.expr, where: str) -> Plan:

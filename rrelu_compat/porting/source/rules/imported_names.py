@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rrelu_compat.porting.source.arguments import ByHandError, convert_layer, foreign_generator
 from rrelu_compat.porting.source.plan import BY_HAND, REWRITTEN, UNCHANGED, Plan
-from rrelu_compat.porting.source.rules import class_references, imports, outcomes
+from rrelu_compat.porting.source.rules import class_references, imports, neutral_class, outcomes
 
 if TYPE_CHECKING:
     from rrelu_compat.porting.source.edits import Position
@@ -28,14 +28,18 @@ def plan(context: Context, place: Position, name: str, node: ast.AST) -> Plan | 
         meaning = resolver.imported(binding.statement, binding.node)
         if meaning.api is not None:
             done = outcomes.decided(context, place, name, meaning, meaning.api)
-            return done or _imported(context, place, node, meaning, binding.node)
+            if done is not None:
+                return neutral_class.check_elsewhere(context, done, node)
+            return _imported(context, place, node, meaning, binding.node)
     meaning = resolver.meaning(node)
     if bindings and meaning.api is not None and not meaning.star:
         why = "another name the program gives it: what it is, is decided where it is assigned"
         return Plan(place, name, "name", UNCHANGED, "own-name", why)
     if meaning.api is not None:
         done = outcomes.decided(context, place, name, meaning, meaning.api)
-        return done or _starred(context, place, node, meaning)
+        if done is not None:
+            return neutral_class.check_elsewhere(context, done, node)
+        return _starred(context, place, node, meaning)
     if bindings and meaning.kind == "object" and not any(one.statement for one in bindings):
         why = "a variable of the program"
         return Plan(place, name, "name", UNCHANGED, "own-name", why)

@@ -12,7 +12,7 @@ from rrelu_compat.porting.source.arguments import (
     convert_layer,
 )
 from rrelu_compat.porting.source.plan import BY_HAND, REWRITTEN, UNCHANGED, Plan
-from rrelu_compat.porting.source.rules import class_references, outcomes
+from rrelu_compat.porting.source.rules import class_references, neutral_class, outcomes
 
 if TYPE_CHECKING:
     from rrelu_compat.porting.source.apis import Api
@@ -55,7 +55,7 @@ def expression(
         return outcomes.foreign(place, name, meaning)
     done = outcomes.decided(context, place, name, meaning, api)
     if done is not None:
-        return done
+        return neutral_class.check_elsewhere(context, done, node)
     tree = context.tree
     done = Plan(
         place,
