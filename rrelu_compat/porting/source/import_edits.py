@@ -309,7 +309,8 @@ class ImportEditor:
             names = set().union(*(self.wanted.pop(one) for one in statements))
             last = statements[-1]
             if self._top_level(last):
-                names -= given
+                if not any(map(is_star, statements)):  # a star may have bound the name anew
+                    names -= given
                 given |= names
             self.wanted[last] = names
 

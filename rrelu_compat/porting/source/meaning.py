@@ -142,8 +142,10 @@ class Resolver:
         if not found:
             return self._star(name)
         meanings = [self.bound(one) for one in found]
-        if self.stars and any(one.scope.kind == "module" for one in found):
-            later = self._star(name, explicit=True)
+        # Python reads on outside of a class body that has not bound the name yet.
+        outside = all(one.scope.kind == "class" for one in found)
+        if self.stars and (outside or any(one.scope.kind == "module" for one in found)):
+            later = self._star(name, explicit=not outside)
             if later.kind != "unbound":
                 meanings.append(later)
         return _combined(meanings, name)
