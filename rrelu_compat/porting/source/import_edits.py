@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from rrelu_compat.porting.source.apis import MODULE, is_framework, origin
+from rrelu_compat.porting.source.apis import MODULE, STARS, is_framework, lookup, origin
 from rrelu_compat.porting.source.edits import Edit, Position, Span
 from rrelu_compat.porting.source.plan import BY_HAND, REWRITTEN, Context, Plan
 from rrelu_compat.porting.source.rules.imports import is_redirected, local_name
@@ -50,6 +50,7 @@ class ImportEditor:
         rewritten = [one for one in self.plans if one.status == REWRITTEN and one.shim]
         for plan in rewritten:
             self._use(plan)
+        self._follow_stars()
         spans = [
             one.callee for one in rewritten if one.callee is not None and one.edits is not None
         ]
@@ -76,6 +77,24 @@ class ImportEditor:
                 self.edits.append(Edit(*plan.callee, name))
         if plan.status == REWRITTEN:
             self.edits += plan.edits
+
+    def _follow_stars(self) -> None:
+        """Put the shim's name behind a star import that brings a name which the file reads or has."""
+        for star in self.context.resolver.stars:
+            for name, path in STARS.get(module_of(star), {}).items():
+                api = lookup(path)
+                found = [one for one in self._bindings.get(name, ()) if one.scope.kind == "module"]
+                if api is None or api.obstacle:
+                    continue
+                if api.framework in ("neutral", self.context.target):
+                    continue
+                read = any(
+                    isinstance(one.ctx, ast.Load) for one in self.tree.scopes.names.get(name, ())
+                )
+                if read or any(self.tree.start(one.node) < self.tree.start(star) for one in found):
+                    shim = api.shim(self.context.target)
+                    what = shim if shim == name else f"{shim} as {name}"
+                    self.wanted.setdefault(star, set()).add(what)
 
     def _name_for(self, plan: Plan) -> str:
         """Return the name of the shim's class or function, and see to its import."""
@@ -138,7 +157,7 @@ class ImportEditor:
 
     def _want(self, plan: Plan, what: str) -> None:
         """Have something imported wherever a use's own import stands and can be seen from it."""
-        places = self._first(plan.imports)
+        places = list(plan.imports) if plan.local else self._first(plan.imports)
         if not places or not all(self._visible(one, plan) for one in places):
             places = self._outer()
         if not places:
@@ -213,9 +232,7 @@ class ImportEditor:
             if isinstance(self.tree.parent(node), ast.Call)
         )
 
-    def _is_unused(
-        self, statement: ImportStatement, alias: ast.alias, covered: list[Span]
-    ) -> bool:
+    def _is_unused(self, statement: ImportStatement, alias: ast.alias, covered: list[Span]) -> bool:
         name = (alias.asname or alias.name).split(".")[0]
         path = alias.name
         if isinstance(statement, ast.ImportFrom):
@@ -298,12 +315,15 @@ class ImportEditor:
             names = set().union(*(self.wanted.pop(one) for one in statements))
             last = statements[-1]
             if self._top_level(last):
-                names -= given
+                if not is_star(last):  # what a star import took has to be given back each time
+                    names -= given
                 given |= names
             self.wanted[last] = names
 
     def _run(self, statement: ImportStatement) -> ast.AST:
         """Return the first of the unbroken run of imports that a statement stands in."""
+        if is_star(statement):
+            return statement
         block = self.tree.block(statement)
         first: ast.stmt = statement
         index = next(number for number, one in enumerate(block) if one is statement)
@@ -341,7 +361,11 @@ class ImportEditor:
         for alias in moved:
             shim, local = self.moved[alias].shim, local_name(alias)
             names.add(shim if local == shim else f"{shim} as {local}")
-        lines = [f"import {one[1:]}  # the framework of the layers" for one in sorted(wanted) if one.startswith(":")]
+        lines = [
+            f"import {one[1:]}  # the framework of the layers"
+            for one in sorted(wanted)
+            if one.startswith(":")
+        ]
         if names:
             lines.append(f"from {MODULE[self.context.target]} import {', '.join(sorted(names))}")
         return lines
