@@ -185,4 +185,6 @@ def test_a_port_in_two_steps(tmp_path: Path) -> None:
     report = port_paths([tmp_path], "paddle")
     assert report.complete
     assert not report.count("rewritten")
-    np.testing.assert_allclose(run(tmp_path, "paddle"), 11 / 48 * -np.linspace(0.5, 2, 64), atol=2e-5)
+    np.testing.assert_allclose(
+        run(tmp_path, "paddle"), 11 / 48 * -np.linspace(0.5, 2, 64), atol=2e-5
+    )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import stat
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -281,9 +284,9 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
     assert cli.main(["port", str(file), "--to", "paddle", "--json", str(listing)]) == 1
     printed = capsys.readouterr().out
-    assert f"{file}:3:7: rewritten: y = F.rrelu(x)\n" in printed
+    assert f"{file}:3:7: would be rewritten: y = F.rrelu(x)\n" in printed
     assert f"{file}:4:7: by hand: z = F.rrelu(generator=g): generator= may" in printed
-    assert printed.endswith("1 rewritten, 0 unchanged, 1 by hand (1 files looked at)\n")
+    assert printed.endswith("1 would be rewritten, 0 unchanged, 1 by hand (1 files looked at)\n")
     data = json.loads(listing.read_text())
     assert data["counts"] == {"rewritten": 1, "unchanged": 0, "by hand": 1}
     assert [use["status"] for use in data["files"][0]["uses"]] == ["rewritten", "by hand"]
@@ -319,3 +322,96 @@ def test_nothing_is_executed(tmp_path: Path) -> None:
 def test_diff_of_an_unchanged_report(tmp_path: Path) -> None:
     make(tmp_path, {"a.py": "rrelu = 3\n"})
     assert list(diff(port_paths([tmp_path], "paddle"))) == []
+
+
+def test_the_run_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    use = "from torch.nn import RReLU\n"
+    make(tmp_path, {"a.py": use, "b.py": use})
+    (tmp_path / "b.py").chmod(0o444)
+    report = port_paths([tmp_path], "paddle")
+    with pytest.raises(PermissionError, match=r"b\.py is read-only"):
+        write(report)
+    assert (tmp_path / "a.py").read_text() == use
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.py", "b.py"]
+
+
+def test_a_failure_in_the_middle_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use = "from torch.nn import RReLU\n"
+    make(tmp_path, {"a.py": use, "b.py": use})
+    report = port_paths([tmp_path], "paddle")
+    replace, done = os.replace, []
+
+    def fails(source: str, target: Path) -> None:
+        done.append(target)
+        if len(done) == 2:
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fails)
+    with pytest.raises(OSError, match="No space"):
+        write(report)
+    assert {(tmp_path / name).read_text() for name in ("a.py", "b.py")} == {use}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.py", "b.py"]
+
+
+def test_odd_entries_of_a_folder(tmp_path: Path) -> None:
+    make(tmp_path, {"a.py": "from torch.nn import RReLU\n", "build/b.py": "RReLU = 1\n"})
+    (tmp_path / "loop.py").symlink_to("loop.py")
+    (tmp_path / "nothing.py").symlink_to("missing.py")
+    os.mkfifo(tmp_path / "pipe.py")
+    assert port_paths([tmp_path], "paddle").looked_at == 1
+    assert "no regular file" in port_paths([tmp_path / "pipe.py"], "paddle").files[0].error
+
+
+def test_encoding_that_changes_other_bytes(tmp_path: Path) -> None:
+    data = b"# coding: cp932\n# \xfa\x54\nfrom torch.nn import RReLU\n"
+    (tmp_path / "a.py").write_bytes(data)
+    report = port_paths([tmp_path], "paddle")
+    assert "cp932 does not give the same bytes back" in report.files[0].error
+    assert write(report) == []
+    assert (tmp_path / "a.py").read_bytes() == data
+
+
+def test_links_that_would_lose_something(tmp_path: Path) -> None:
+    make(tmp_path, {"out/real.py": "from torch.nn import RReLU\n", "in/x.py": ""})
+    (tmp_path / "in/link.py").symlink_to(tmp_path / "out/real.py")
+    with pytest.raises(PermissionError, match="out of its folder"):
+        write(port_paths([tmp_path / "in"], "paddle"))
+    os.link(tmp_path / "out/real.py", tmp_path / "out/twin.py")
+    with pytest.raises(PermissionError, match="hard links"):
+        write(port_paths([tmp_path / "out/real.py"], "paddle"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--json", "-", "--diff"], "both go to standard output"),
+        (["--json", "a.py"], "would overwrite a source"),
+        (["--json", "missing/report.json"], "No such file"),
+    ],
+)
+def test_command_line_refuses(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = make(tmp_path, {"a.py": "from torch.nn import RReLU\n"}) / "a.py"
+    assert cli.main(["port", str(file), "--to", "paddle", *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_path_without_python(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["port", str(tmp_path), "--to", "paddle"]) == 2
+    assert "no Python file" in capsys.readouterr().err
+
+
+def test_names_that_the_terminal_cannot_print(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = make(tmp_path, {"a.py": "from torch.nn import RReLU  # \u540d\n"}) / "a.py"
+    out = io.TextIOWrapper(io.BytesIO(), "cp1252")
+    monkeypatch.setattr(sys, "stdout", out)
+    assert cli.main(["port", str(file), "--to", "paddle", "--write"]) == 0
+    assert "rrelu_compat" in file.read_text("utf-8")

@@ -160,11 +160,9 @@ _out_of_place: Any = super(torch.autograd.Function, _RReLU).apply
 _in_place: Any = super(torch.autograd.Function, _RReLUInPlace).apply
 _scale: Any = super(torch.autograd.Function, _Scale).apply
 
-_ones = {
-    code: torch.ones(SMALL, dtype=dtype, device=CPU)
-    for code, dtype in ((F32, torch.float32), (F64, torch.float64))
-}
-_ones_at = {code: ones.data_ptr() for code, ones in _ones.items()}
+# Arrays of NumPy: no mode of PyTorch changes them.
+_ones = {code: np.ones(SMALL, dtype) for code, dtype in ((F32, "f4"), (F64, "f8"))}
+_ones_at = {code: ones.ctypes.data for code, ones in _ones.items()}
 #: Memory for the bits of small tensors, and its address. Taken and given back by single operations: another
 #: thread, or a signal handler that comes between, takes another.
 _spare: list[tuple[int, Tensor]] = []
@@ -175,7 +173,9 @@ def _takes_multipliers(x: Tensor, pack: Pack) -> bool:
     return (
         pack.run is cpu
         and pack.code > BF16
-        and pack.entry is None  # a checkpoint looks for the key among what is saved
+        # A checkpoint looks for the key among what is saved, and each repetition must save as much.
+        and pack.entry is None
+        and not pack.hooks
         and 0 < x.numel() <= SMALL
         and x.is_contiguous()
         and 1 not in x.shape  # the product gives axes of size 1 other strides

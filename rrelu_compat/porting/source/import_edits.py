@@ -9,7 +9,7 @@ from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from rrelu_compat.porting.source.apis import MODULE, is_framework, origin
+from rrelu_compat.porting.source.apis import MODULE, STARS, is_framework, lookup, origin
 from rrelu_compat.porting.source.edits import Edit, Position, Span
 from rrelu_compat.porting.source.plan import BY_HAND, REWRITTEN, Context, Plan
 from rrelu_compat.porting.source.rules.imports import is_redirected, local_name
@@ -51,6 +51,7 @@ class ImportEditor:
         rewritten = [one for one in self.plans if one.status == REWRITTEN and one.shim]
         for plan in rewritten:
             self._use(plan)
+        self._follow_stars()
         spans = [
             one.callee for one in rewritten if one.callee is not None and one.edits is not None
         ]
@@ -77,6 +78,32 @@ class ImportEditor:
                 self.edits.append(Edit(*plan.callee, name))
         if plan.status == REWRITTEN:
             self.edits += plan.edits
+
+    def _follow_stars(self) -> None:
+        """Put the shim's name behind a star import that brings a name which the file reads or has."""
+        for star in self.context.resolver.stars:
+            for name, path in STARS.get(module_of(star), {}).items():
+                api = lookup(path)
+                found = [one for one in self._bindings.get(name, ()) if one.scope.kind == "module"]
+                if api is None or api.obstacle:
+                    continue
+                if api.framework in ("neutral", self.context.target):
+                    continue
+                if any(
+                    isinstance(one.node, ast.alias)
+                    and one.node not in self.moved
+                    and self._shim_of(one.node) == api.shim(self.context.target)
+                    and self.tree.start(one.node) > self.tree.start(star)
+                    for one in found
+                ):
+                    continue  # an earlier run has put it there
+                read = any(
+                    isinstance(one.ctx, ast.Load) for one in self.tree.scopes.names.get(name, ())
+                )
+                if read or any(self.tree.start(one.node) < self.tree.start(star) for one in found):
+                    shim = api.shim(self.context.target)
+                    what = shim if shim == name else f"{shim} as {name}"
+                    self.wanted.setdefault(star, set()).add(what)
 
     def _name_for(self, plan: Plan) -> str:
         """Return the name of the shim's class or function, and see to its import."""
@@ -151,7 +178,7 @@ class ImportEditor:
 
     def _want(self, plan: Plan, what: str) -> None:
         """Have something imported wherever a use's own import stands and can be seen from it."""
-        places = self._first(plan.imports)
+        places = list(plan.imports) if plan.local else self._first(plan.imports)
         if not places or not all(self._visible(one, plan) for one in places):
             places = self._outer()
         if not places:
@@ -309,13 +336,15 @@ class ImportEditor:
             names = set().union(*(self.wanted.pop(one) for one in statements))
             last = statements[-1]
             if self._top_level(last):
-                if not any(map(is_star, statements)):  # a star may have bound the name anew
+                if not is_star(last):  # what a star import took has to be given back each time
                     names -= given
                 given |= names
             self.wanted[last] = names
 
     def _run(self, statement: ImportStatement) -> ast.AST:
         """Return the first of the unbroken run of imports that a statement stands in."""
+        if is_star(statement):
+            return statement
         block = self.tree.block(statement)
         first: ast.stmt = statement
         index = next(number for number, one in enumerate(block) if one is statement)

@@ -250,7 +250,12 @@ class Resolver:
             if not explicit and unseen and found[-1].star and self._is_last(unseen):
                 why = f"{name} may be bound again by the star import of {unseen}"
                 return Meaning("unknown", why=why)
-            return found[-1]
+            last = found[-1]
+            if last.star:
+                alike = [one for one in found if one.star and one.api == last.api]
+                imports = tuple(each for one in alike for each in one.imports)
+                last = replace(last, imports=imports)
+            return last
         if unseen and not explicit:
             return Meaning("unknown", why=f"{name} may come from {unseen} by its star import")
         return Meaning("unbound", why=f"{name} is not defined in this file")

@@ -22,7 +22,6 @@ from rrelu_compat.porting.source.rules import (
     neutral_class,
     planned,
     replaced,
-    star_imports,
     strings,
 )
 from rrelu_compat.porting.source.rules.imports import is_redirected
@@ -113,7 +112,6 @@ def _analyse(context: Context, hits: list[Hit], unseen: str) -> Analysis:
     if context.target == "neutral":
         plans += neutral_class.aliases(context)
     plans += dynamic_lookups.plans(context)
-    plans += star_imports.plans(context)
     _keep_what_is_needed(plans)
     paddle = any(plan.api is not None and plan.api.framework == "paddle" for plan in plans)
     if context.target != "paddle" and (paddle or context.project.builds_paddle_layers):

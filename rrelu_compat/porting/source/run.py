@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rrelu_compat.porting.source.apis import TARGETS
 from rrelu_compat.porting.source.exports import Project
-from rrelu_compat.porting.source.files import read_source, walk, write_source
+from rrelu_compat.porting.source.files import encoded, read_source, replace_all, walk
 from rrelu_compat.porting.source.mentions import mentions
 from rrelu_compat.porting.source.notebooks import port_notebook
 from rrelu_compat.porting.source.report import FileReport, Report
@@ -62,7 +62,7 @@ def _port(file: Path, to: str, project: Project) -> FileReport | None:
     """Return the report of a file, None if it has nothing to do with RReLU."""
     try:
         text = read_source(file).text
-    except (SyntaxError, UnicodeDecodeError, OSError, LookupError) as error:
+    except (SyntaxError, ValueError, OSError, LookupError) as error:
         if not _mentioned(file):
             return None
         return FileReport(str(file), (), "", "", f"can't be read: {error}")
@@ -77,6 +77,8 @@ def _port(file: Path, to: str, project: Project) -> FileReport | None:
 
 def _mentioned(file: Path) -> bool:
     try:
+        if not file.is_file():
+            return True
         return mentions(file.read_bytes().decode("latin-1"))
     except OSError:
         return True
@@ -95,20 +97,20 @@ def diff(report: Report) -> Iterator[str]:
 
 
 def write(report: Report) -> list[Path]:
-    """Write the changed files; return which.
+    """Write the changed files, all of them or none; return which.
 
     Raises
     ------
     RuntimeError
-        If a file changed since it was read; files before it are written.
+        If a file changed since it was read.
+    OSError
+        If a file can't be written. What was written before is put back.
     """
-    written = []
-    for file in report.files:
-        if file.changed:
-            path = Path(file.path)
-            source = read_source(path)
-            if source.text != file.before:
-                raise RuntimeError(f"{path} changed while it was being rewritten; run again")
-            write_source(path, source, file.after)
-            written.append(path)
-    return written
+    changes = {Path(file.path): file for file in report.files if file.changed}
+    prepared = []
+    for path, file in changes.items():
+        source = read_source(path)
+        if source.text != file.before:
+            raise RuntimeError(f"{path} changed while it was being rewritten; run again")
+        prepared.append((path, encoded(source, file.after)))
+    return replace_all(prepared)

@@ -40,7 +40,10 @@ def main() -> None:
     sys.path.insert(0, str(HERE / stage))  # PaConvert's helpers
     warnings.simplefilter("ignore")
     results, errors = {}, {}
-    for folder in sorted(original.parent for original in HERE.glob(f"*/{'ours' if stage == 'reference' else stage}.py")):
+    for folder in sorted(
+        original.parent
+        for original in HERE.glob(f"*/{'ours' if stage == 'reference' else stage}.py")
+    ):
         try:
             names = {"__name__": folder.name}
             exec(compile(source(folder, stage), f"{folder.name}/{stage}.py", "exec"), names)
