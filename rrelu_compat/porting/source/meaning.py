@@ -370,7 +370,7 @@ class Resolver:
             for base in node.bases:
                 meaning = self.meaning(base)
                 if meaning.kind == "class" and meaning.definition not in (None, (self, node)):
-                    owner, definition = meaning.definition  # type: ignore[misc]
+                    owner, definition = meaning.definition
                     found += owner.given(definition, name, objects)
         return found
 

@@ -105,7 +105,7 @@ def _second_argument(
         return _looked_up(context, place, name, call, meaning)
     if meaning.kind == "member" and function in ("setattr", "hasattr", "delattr"):
         return Plan(place, name, "string", UNCHANGED, "own-name", _OWN_MEMBER)
-    both = ("torch.nn.RReLU", "paddle.nn.RReLU")
+    both: tuple[str, ...] = ("torch.nn.RReLU", "paddle.nn.RReLU")
     both += ("torch.nn.functional.rrelu", "paddle.nn.functional.rrelu")
     if resolver.is_builtin(call.func, "hasattr") and meaning.path in both:
         why = "both frameworks have it in this module"
