@@ -32,17 +32,10 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load a part when it is asked for: rewriting needs LibCST, live models their frameworks."""
+    """Load a part when it is asked for: live models need their frameworks."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        module = importlib.import_module(f"{__name__}.{_HOME[name]}")
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != "libcst":
-            raise
-        raise ModuleNotFoundError(
-            f"{name} needs LibCST: pip install 'rrelu-compat[porting]'", name="libcst"
-        ) from error
+    module = importlib.import_module(f"{__name__}.{_HOME[name]}")
     return getattr(module, name)
 
 

@@ -21,9 +21,9 @@ class Api:
     Attributes
     ----------
     framework : str
-        "torch", "paddle" or "neutral".
+        Whose tensors it takes: "torch", "paddle" or "neutral".
     name : str
-        The name the shim has for it: "RReLU", "rrelu" or "rrelu_".
+        What it is: "RReLU", "rrelu" or "rrelu_".
     native : bool
         The framework's own (True) or one of this package (False).
     parameters : tuple of str
@@ -34,6 +34,8 @@ class Api:
         Why no use of it can be rewritten, or "".
     plain : bool
         An ordinary function or class; an operator object of ``torch.ops`` is not.
+    signature : str
+        Whose signature and defaults it has, "" where they are those of `framework`.
     """
 
     framework: str
@@ -43,6 +45,12 @@ class Api:
     input_names: tuple[str, ...] = ()
     obstacle: str = ""
     plain: bool = True
+    signature: str = ""
+
+    @property
+    def speaks(self) -> str:
+        """Whose signature and defaults it has."""
+        return self.signature or self.framework
 
     @property
     def is_class(self) -> bool:
@@ -52,7 +60,13 @@ class Api:
     @property
     def training_default(self) -> str:
         """The functional's default of `training`, as source text."""
-        return "False" if self.framework == "torch" else "True"
+        return "False" if self.speaks == "torch" else "True"
+
+    def shim(self, target: str) -> str:
+        """Return the name that means the same in the target's drop-in module."""
+        if self.is_class or self.speaks == target:
+            return self.name
+        return f"{self.speaks}_{self.name}"
 
 
 _BOUNDS = ("input", "lower", "upper")
@@ -137,9 +151,15 @@ def _table() -> dict[str, Api]:
         table[f"{module}.rrelu_"] = replace(
             function, name="rrelu_", parameters=(*function.parameters[:4], *last)
         )
-    for module in ("rrelu_compat", "rrelu_compat.layers"):
+    for module in ("rrelu_compat", "rrelu_compat.neutral"):
         table[f"{module}.RReLU"] = replace(_SHIM_LAYER, framework="neutral")
         table[f"{module}.rrelu"] = _SHIM_NEUTRAL
+    for speaks in ("torch", "paddle"):
+        for framework in set(TARGETS) - {speaks}:
+            for name in ("rrelu", "rrelu_"):
+                table[f"{MODULE[framework]}.{speaks}_{name}"] = replace(
+                    table[f"{MODULE[speaks]}.{name}"], framework=framework, signature=speaks
+                )
     return table
 
 
@@ -167,10 +187,13 @@ STARS: dict[str, dict[str, str]] = {
     },
     "paddle.nn": {"RReLU": "paddle.nn.RReLU"},
     "paddle.nn.functional": {"rrelu": "paddle.nn.functional.rrelu"},
-    "rrelu_compat": {"RReLU": "rrelu_compat.RReLU", "rrelu": "rrelu_compat.rrelu"},
     **{
-        module: {name: f"{module}.{name}" for name in ("RReLU", "rrelu", "rrelu_")}
-        for module in ("rrelu_compat.torch", "rrelu_compat.paddle")
+        module: {
+            path.rpartition(".")[2]: path
+            for path, api in _APIS.items()
+            if path.rpartition(".")[0] == module and not api.native
+        }
+        for module in MODULE.values()
     },
 }
 
@@ -192,6 +215,12 @@ def lookup(qualified: str) -> Api | None:
     'False'
     """
     return _APIS.get(canonical(qualified))
+
+
+def origin(qualified: str) -> str:
+    """Return the framework of a qualified name, or ""."""
+    root = qualified.split(".", 1)[0]
+    return root if root in ("torch", "paddle") else ""
 
 
 def join(module: str, name: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
@@ -14,6 +16,9 @@ class Position(NamedTuple):
 
     line: int
     column: int
+
+
+Span = tuple[Position, Position]
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,17 @@ class Text:
         self.starts = [0]
         for line in self.lines:
             self.starts.append(self.starts[-1] + len(line))
-        ends = [re.sub(r"[^\r\n]", "", line) for line in self.lines]
-        self.newline = next((end for end in ends if end), "\n")
+        first = next((line for line in self.lines if line[-1] in "\r\n"), "\n")
+        self.newline = "\r\n" if first.endswith("\r\n") else first[-1]
+
+    @cached_property
+    def plain(self) -> str:
+        """The text with every line end as a line feed: what Python's parsers number alike."""
+        if "\r" not in self.source:
+            return self.source
+        return "".join(
+            line.rstrip("\r\n") + ("\n" if line[-1] in "\r\n" else "") for line in self.lines
+        )
 
     def offset(self, position: Position) -> int:
         """Return the index into the source."""
@@ -51,15 +65,10 @@ class Text:
 
     def position(self, offset: int) -> Position:
         """Return the position of an index into the source."""
-        low = 0
-        high = len(self.starts) - 1
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self.starts[middle] <= offset:
-                low = middle
-            else:
-                high = middle - 1
-        return Position(low + 1, offset - self.starts[low])
+        line = bisect_right(self.starts, offset, hi=max(len(self.lines), 1)) - 1
+        if offset == self.starts[-1]:  # behind the last character
+            line = len(self.starts) - 1
+        return Position(line + 1, offset - self.starts[line])
 
     def line(self, number: int) -> str:
         """Return a line without its end and indentation."""

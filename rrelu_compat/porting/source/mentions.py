@@ -10,15 +10,16 @@ import ast
 import re
 import tokenize
 import warnings
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rrelu_compat.porting.source.text import Position, Text
+from rrelu_compat.porting.source.edits import Position, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_NAMES = r"(?:RReLU|rrelu_with_noise_?|rrelu_?)(?!\w)"
+_NAMES = r"(?:RReLU|rrelu_with_noise_?|(?:torch_|paddle_)?rrelu_?)(?!\w)"
 IN_CODE = re.compile(rf"(?<!\w){_NAMES}")
 # In a string the character before a name can be the letter of an escape, as in "\nrrelu(x)".
 IN_STRING = re.compile(rf"(?:(?<!\w)|(?<=\\[abfnrtv])){_NAMES}")
@@ -53,10 +54,14 @@ def scan(source: str) -> list[Hit]:
     [(1, 'rrelu')]
     """
     text = Text(source)
-    docstrings = _bare_strings(source, text)
+    docstrings = _bare_strings(text)
+    if IN_STRING.search(source) is None:
+        return []
+    starts = [start for start, _ in docstrings]
     hits = []
     for start, end, in_string in _pieces(text):
-        if any(low <= start and end <= high for low, high in docstrings):
+        before = bisect_right(starts, start) - 1
+        if before >= 0 and end <= docstrings[before][1]:
             continue
         pattern = IN_STRING if in_string else IN_CODE
         for match in pattern.finditer(source, start, end):
@@ -66,38 +71,45 @@ def scan(source: str) -> list[Hit]:
 
 
 def _pieces(text: Text) -> Iterator[tuple[int, int, bool]]:
-    """Yield (start, end, is a string) for every identifier and string."""
+    """Yield (start, end, is a string) for every identifier and string that could hold a name."""
     fstring_start = getattr(tokenize, "FSTRING_START", None)
     fstring_end = getattr(tokenize, "FSTRING_END", None)
     open_at: list[Position] = []
+    lines = iter(_lines(text))
     try:
-        for token in tokenize.generate_tokens(iter(text.lines).__next__):
-            start, end = Position(*token.start), Position(*token.end)
-            if fstring_start is not None and token.type == fstring_start:
-                open_at.append(start)
-            elif fstring_end is not None and token.type == fstring_end:
+        for token in tokenize.generate_tokens(lines.__next__):
+            kind = token.type
+            if fstring_start is not None and kind == fstring_start:
+                open_at.append(Position(*token.start))
+            elif fstring_end is not None and kind == fstring_end:
                 begin = open_at.pop()
                 if not open_at:
-                    yield text.offset(begin), text.offset(end), True
-            elif open_at:
+                    yield text.offset(begin), text.offset(Position(*token.end)), True
+            elif open_at or kind not in (tokenize.STRING, tokenize.NAME):
                 continue
-            elif token.type == tokenize.STRING:
-                yield text.offset(start), text.offset(end), True
-            elif token.type == tokenize.NAME:
-                yield text.offset(start), text.offset(end), False
+            elif "elu" in token.string.lower():
+                start, end = Position(*token.start), Position(*token.end)
+                yield text.offset(start), text.offset(end), kind == tokenize.STRING
     except tokenize.TokenError as error:
         raise SyntaxError(str(error)) from error
 
 
-def _bare_strings(source: str, text: Text) -> list[tuple[int, int]]:
-    """Return the spans of strings that stand as statements: docstrings and the like."""
+def _lines(text: Text) -> list[str]:
+    """Return the lines, each ending in a line feed: the tokenizer knows no lone carriage return."""
+    return [line.rstrip("\r\n") + "\n" for line in text.lines]
+
+
+def _bare_strings(text: Text) -> list[tuple[int, int]]:
+    """Return the spans of strings that stand as statements, in order: docstrings and the like."""
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore"
         )  # invalid escapes in the user's strings are not our business
-        tree = ast.parse(source)
+        tree = ast.parse(text.plain)
     spans = []
-    for node in ast.walk(tree):
+    pending: list[ast.AST] = [tree]
+    while pending:
+        node = pending.pop()
         if (
             isinstance(node, ast.Expr)
             and isinstance(node.value, ast.Constant)
@@ -106,7 +118,9 @@ def _bare_strings(source: str, text: Text) -> list[tuple[int, int]]:
             start = _offset(text, node.lineno, node.col_offset)
             end = _offset(text, node.end_lineno or 0, node.end_col_offset or 0)
             spans.append((start, end))
-    return spans
+        elif not isinstance(node, ast.expr):
+            pending += ast.iter_child_nodes(node)
+    return sorted(spans)
 
 
 def _offset(text: Text, line: int, utf8_column: int) -> int:
