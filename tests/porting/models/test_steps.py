@@ -6,7 +6,7 @@ import torch
 
 import rrelu_compat
 from rrelu_compat.porting import compare
-from rrelu_compat.porting.models.known import is_biased_variance
+from rrelu_compat.porting.models.comparing.known import is_biased_variance
 
 ROWS = np.random.default_rng(0).normal(size=(6, 4))
 

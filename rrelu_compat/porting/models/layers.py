@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
-    from rrelu_compat.porting.models.framework import Framework
+    from rrelu_compat.porting.models.frameworks import Framework
 
 
 def layers_of(model: Any, framework: Framework) -> dict[str, Any]:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rrelu_compat.layers import RReLULayer
-from rrelu_compat.porting.models.alignment import is_random
-from rrelu_compat.porting.models.kinds import kind_of, other_way
-from rrelu_compat.porting.models.settings import settings_that_differ
+from rrelu_compat.porting.models.comparing.pairing import is_random
+from rrelu_compat.porting.models.correspondence import kind_of, other_way
+from rrelu_compat.porting.models.comparing.settings import settings_that_differ
 from rrelu_compat.spec import RReLUSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rrelu_compat.porting.models.alignment import Models, Pair
-    from rrelu_compat.porting.models.recording import Key, Recording
+    from rrelu_compat.porting.models.comparing.pairing import Models, Pair
+    from rrelu_compat.porting.models.comparing.recording import Key, Recording
 
 
 def weights_that_differ(models: Models) -> dict[str, str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rrelu_compat.porting.models.framework import Framework, framework_of
-from rrelu_compat.porting.models.kinds import (
+from rrelu_compat.porting.models.frameworks import Framework, framework_of
+from rrelu_compat.porting.models.correspondence import (
     KINDS,
     NO_COUNTERPART,
     Kind,
@@ -14,7 +14,7 @@ from rrelu_compat.porting.models.kinds import (
     kind_of,
     other_way,
 )
-from rrelu_compat.porting.models.walk import layers_of, paths_that_correspond
+from rrelu_compat.porting.models.layers import layers_of, paths_that_correspond
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

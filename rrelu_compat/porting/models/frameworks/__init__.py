@@ -1,4 +1,4 @@
-"""What swapping, copying and comparing ask of a framework; `torch_models` and `paddle_models` answer."""
+"""What swapping, copying and comparing ask of a framework; its modules `torch` and `paddle` answer."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def framework_of(model: object, argument: str) -> Framework:
     for ancestor in type(model).__mro__:
         root = ancestor.__module__.partition(".")[0]
         if root in ("torch", "paddle"):
-            module: Any = importlib.import_module(f"rrelu_compat.porting.models.{root}_models")
+            module: Any = importlib.import_module(f"rrelu_compat.porting.models.frameworks.{root}")
             framework = cast("Framework", module)
             if framework.is_layer(model):
                 return framework

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from rrelu_compat.generator import Generator
 from rrelu_compat.layers import RReLULayer
-from rrelu_compat.porting.models import framework as frameworks
-from rrelu_compat.porting.models.walk import layers_of, paths_that_correspond
+from rrelu_compat.porting.models import frameworks
+from rrelu_compat.porting.models.layers import layers_of, paths_that_correspond
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rrelu_compat.porting.models.framework import Framework
+    from rrelu_compat.porting.models.frameworks import Framework
 
 
 @dataclass(frozen=True)

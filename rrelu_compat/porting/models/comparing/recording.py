@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rrelu_compat.porting.models.framework import Framework
+    from rrelu_compat.porting.models.frameworks import Framework
 
 
 class Key(NamedTuple):

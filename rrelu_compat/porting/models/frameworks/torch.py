@@ -1,4 +1,4 @@
-"""What `framework.Framework` asks for, of PyTorch modules."""
+"""What `frameworks.Framework` asks for, of PyTorch modules."""
 
 from __future__ import annotations
 

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rrelu_compat.porting.models import causes, known
-from rrelu_compat.porting.models.kinds import kind_of, other_way
-from rrelu_compat.porting.models.recording import Key, Recording, relative_difference
-from rrelu_compat.porting.models.result import Divergence, Row
+from rrelu_compat.porting.models.comparing import causes, known
+from rrelu_compat.porting.models.correspondence import kind_of, other_way
+from rrelu_compat.porting.models.comparing.recording import Key, Recording, relative_difference
+from rrelu_compat.porting.models.comparing.result import Divergence, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from rrelu_compat.porting.models.alignment import Models, Pair
+    from rrelu_compat.porting.models.comparing.pairing import Models, Pair
 
 #: Values smaller than this part of the largest of their sort in the model are noise beside it.
 FLOOR = 1e-3

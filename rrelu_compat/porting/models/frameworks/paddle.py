@@ -1,4 +1,4 @@
-"""What `framework.Framework` asks for, of Paddle layers."""
+"""What `frameworks.Framework` asks for, of Paddle layers."""
 
 from __future__ import annotations
 

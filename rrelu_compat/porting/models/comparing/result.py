@@ -155,7 +155,7 @@ class Comparison:
         path : path-like
             Its suffix says the format: .png, .svg, .pdf.
         """
-        from rrelu_compat.porting.models.plot import plot
+        from rrelu_compat.porting.models.comparing.plot import plot
 
         plot(self, path)
 

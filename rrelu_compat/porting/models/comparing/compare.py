@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rrelu_compat.porting.models import known
-from rrelu_compat.porting.models.alignment import align, give_generators, is_random
-from rrelu_compat.porting.models.causes import weights_that_differ
-from rrelu_compat.porting.models.judge import Judge
-from rrelu_compat.porting.models.recording import record, tensors_in
-from rrelu_compat.porting.models.result import Comparison
-from rrelu_compat.porting.models.settings import settings_that_differ
-from rrelu_compat.porting.models.state import process_stream, untouched
+from rrelu_compat.porting.models.comparing import known
+from rrelu_compat.porting.models.comparing.pairing import align, give_generators, is_random
+from rrelu_compat.porting.models.comparing.causes import weights_that_differ
+from rrelu_compat.porting.models.comparing.judge import Judge
+from rrelu_compat.porting.models.comparing.recording import record, tensors_in
+from rrelu_compat.porting.models.comparing.result import Comparison
+from rrelu_compat.porting.models.comparing.settings import settings_that_differ
+from rrelu_compat.porting.models.comparing.untouched import process_stream, untouched
 from rrelu_compat.slopes import check_uint64
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rrelu_compat.porting.models.alignment import Models
-    from rrelu_compat.porting.models.framework import Framework
+    from rrelu_compat.porting.models.comparing.pairing import Models
+    from rrelu_compat.porting.models.frameworks import Framework
 
 #: How much of the largest value rounding explains, by dtype.
 TOLERANCES = {"float64": 1e-9, "float32": 1e-4, "float16": 3e-2, "bfloat16": 2e-1}
