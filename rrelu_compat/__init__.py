@@ -10,7 +10,7 @@ from rrelu_compat.dispatch import (
 )
 from rrelu_compat.errors import BoundsError, DTypeError, RecomputeError
 from rrelu_compat.generator import Generator, manual_seed
-from rrelu_compat.layers import RReLU, rrelu
+from rrelu_compat.neutral import RReLU, rrelu
 from rrelu_compat.slopes import slopes
 from rrelu_compat.spec import RReLUSpec
 

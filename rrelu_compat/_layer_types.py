@@ -10,7 +10,7 @@ from typing import Any
 
 import rrelu_compat.paddle
 import rrelu_compat.torch
-from rrelu_compat.layers import PlainRReLU
+from rrelu_compat.neutral import PlainRReLU
 
 
 class TorchLayer(rrelu_compat.torch.RReLU):

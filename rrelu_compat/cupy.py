@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rrelu_compat.backends.cupy import apply, apply_with_vjp
-from rrelu_compat.layers import PlainRReLU
+from rrelu_compat.backends.cupy.backend import apply, apply_with_vjp
+from rrelu_compat.neutral import PlainRReLU
 from rrelu_compat.spec import LOWER, UPPER, RReLUSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: The callable layer; see `rrelu_compat.layers.PlainRReLU`.
+#: The callable layer; see `rrelu_compat.neutral.PlainRReLU`.
 RReLU = PlainRReLU
 
 

@@ -7,14 +7,22 @@ exist when its framework is loaded.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import sys
-import threading
 import warnings
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from rrelu_compat.frameworks import (
+    check_torch_is_real,
+    framework_of_tensor,
+    is_installed,
+    torch_is_proxied,
+)
+
 if TYPE_CHECKING:
+    from collections.abc import Container
+    from importlib.metadata import EntryPoint
+
     from rrelu_compat.spec import RReLUSpec
 
 BUILTIN = ("numpy", "torch", "paddle", "cupy")
@@ -45,45 +53,19 @@ class Backend(Protocol):
         """Return versions, devices, dtypes and the kernel in use, for ``rrelu-compat info``."""
 
 
-_lock = threading.RLock()
+# Single dictionary operations, each atomic: there is no lock that foreign code could be called under.
 _registered: dict[str, Backend] = {}
-_entry_points_read = False
+_points: list[EntryPoint] | None = None
 _broken: dict[str, str] = {}
 _by_type: dict[type, Backend] = {}
 _default: str | None = None
-
-
-def _proxy_error() -> RuntimeError:
-    return RuntimeError(
-        "paddle.enable_compat() is active: `import torch` gives Paddle's proxy, not PyTorch. "
-        "Call paddle.disable_compat() before using the torch backend, "
-        "or use rrelu_compat.paddle for Paddle tensors"
-    )
-
-
-def torch_is_proxied() -> bool:
-    """Whether Paddle's torch proxy (``paddle.enable_compat()``) stands in for PyTorch."""
-    if type(sys.modules.get("torch")).__name__ == "ProxyModule":
-        return True
-    # The proxy enters sys.modules only at the next import; until then its finder tells.
-    return any(
-        type(finder).__name__ == "TorchProxyMetaFinder"
-        and getattr(finder, "_globally_enabled", False)
-        for finder in sys.meta_path
-    )
-
-
-def check_torch_is_real() -> None:
-    """Raise a clear ``RuntimeError`` where ``import torch`` would give Paddle's proxy."""
-    if torch_is_proxied():
-        raise _proxy_error()
 
 
 def _load_builtin(name: str) -> Backend:
     if name == "torch":
         check_torch_is_real()
     try:
-        module = importlib.import_module(f"rrelu_compat.backends.{name}")
+        module = importlib.import_module(f"rrelu_compat.backends.{name}.backend")
     except ModuleNotFoundError as error:
         if error.name != name:
             raise
@@ -96,29 +78,46 @@ def _load_builtin(name: str) -> Backend:
     return backend
 
 
-def _read_entry_points() -> None:
-    """Load third-party backends once; a broken one is reported and does not break the rest."""
-    global _entry_points_read
-    with _lock:
-        if _entry_points_read:
-            return
-        _entry_points_read = True
+def _load(point: EntryPoint) -> None:
+    """Load a third-party backend; a broken one is reported and does not break the rest."""
+    try:
+        # Foreign code runs here, and may register backends or wait for other imports: no lock is held.
+        backend = point.load()
+        if point.name != getattr(backend, "name", None):
+            raise ValueError(f"its backend is named {getattr(backend, 'name', None)!r}")
+        if _registered.get(point.name) is not backend:
+            register_backend(backend)
+    except Exception as error:  # anything at all may go wrong in foreign code
+        reason = f"{type(error).__name__}: {error}"
+        if _broken.setdefault(point.name, reason) is reason:
+            warnings.warn(
+                f"backend entry point {point.name!r} ({point.value}) was left out: {reason}",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+
+
+def _entry_points() -> list[EntryPoint]:
+    """Return the third-party backends that are installed; nothing of theirs is imported."""
+    global _points
+    if _points is None:
         from importlib.metadata import entry_points
 
-        for point in entry_points(group=ENTRY_POINT_GROUP):
-            try:
-                backend = point.load()
-                if point.name != getattr(backend, "name", None):
-                    raise ValueError(f"its backend is named {getattr(backend, 'name', None)!r}")
-                register_backend(backend)
-            except Exception as error:  # anything at all may go wrong in foreign code
-                _broken[point.name] = f"{type(error).__name__}: {error}"
-                warnings.warn(
-                    f"backend entry point {point.name!r} ({point.value}) was left out: "
-                    f"{_broken[point.name]}",
-                    RuntimeWarning,
-                    stacklevel=3,
-                )
+        _points = list(entry_points(group=ENTRY_POINT_GROUP))
+    return _points
+
+
+def _load_entry_points(roots: Container[str] | None = None) -> None:
+    """Load the third-party backends that may take a tensor whose classes come from the packages `roots`.
+
+    An entry point may name its framework's package in brackets, ``box = "box_rrelu:backend [boxlib]"``;
+    it is then loaded for tensors of that package alone. None: load all.
+    """
+    for point in _entry_points():
+        if point.name in _registered or point.name in _broken:
+            continue
+        if roots is None or not point.extras or any(package in roots for package in point.extras):
+            _load(point)
 
 
 def register_backend(backend: Backend) -> None:
@@ -148,34 +147,24 @@ def register_backend(backend: Backend) -> None:
         )
     if not isinstance(backend.name, str) or not backend.name:
         raise TypeError(f"backend.name={backend.name!r}: a string that is not empty is allowed")
-    with _lock:
-        if backend.name in BUILTIN or backend.name in _registered:
-            raise ValueError(f"backend.name={backend.name!r} is taken: {', '.join(_names())}")
-        _registered[backend.name] = backend
-        _by_type.clear()
-
-
-def _names() -> list[str]:
-    return [*BUILTIN, *_registered]
+    taken = backend.name in BUILTIN or _registered.setdefault(backend.name, backend) is not backend
+    if taken:
+        raise ValueError(
+            f"backend.name={backend.name!r} is taken: {', '.join([*BUILTIN, *_registered])}"
+        )
+    _by_type.clear()
 
 
 def broken_backends() -> dict[str, str]:
     """Return third-party entry points that could not be loaded, with the reason."""
-    _read_entry_points()
+    _load_entry_points()
     return dict(_broken)
 
 
 def known_backends() -> list[str]:
-    """Return the names of all backends, installed or not."""
-    _read_entry_points()
-    return _names()
-
-
-def is_installed(framework: str) -> bool:
-    """Whether a built-in backend's framework can be imported; it is not imported."""
-    if framework == "torch" and torch_is_proxied():
-        return False
-    return framework in sys.modules or importlib.util.find_spec(framework) is not None
+    """Return the names of all backends, installed or not; no framework is imported."""
+    declared = [point.name for point in _entry_points() if point.name not in _broken]
+    return list(dict.fromkeys([*BUILTIN, *_registered, *declared]))
 
 
 def available_backends() -> list[str]:
@@ -202,6 +191,13 @@ def get_backend(name: str) -> Backend:
     if name in BUILTIN:
         return _load_builtin(name)
     _check_name("backend", name)
+    for point in _entry_points():
+        if point.name == name and name not in _registered:
+            _load(point)
+    if name not in _registered:
+        raise ModuleNotFoundError(
+            f"backend {name!r} can't be loaded: {_broken.get(name)}", name=name
+        )
     return _registered[name]
 
 
@@ -219,30 +215,31 @@ def backend_of(x: object) -> Backend:
         If no backend takes it.
     """
     backend = _by_type.get(type(x))
-    if backend is None:
-        backend = _find(x)
-        with _lock:
-            _by_type[type(x)] = backend
-    return backend
+    return _find(x) if backend is None else backend
 
 
 def _find(x: object) -> Backend:
-    roots = [ancestor.__module__.partition(".")[0] for ancestor in type(x).__mro__]
-    for name in BUILTIN:
-        if name in roots:
-            backend = _load_builtin(name)
+    found: Backend | None = None
+    name = framework_of_tensor(type(x))
+    if name is not None:
+        found = _load_builtin(name)
+    else:
+        _load_entry_points(
+            {str(ancestor.__module__).partition(".")[0] for ancestor in type(x).__mro__}
+        )
+        for backend in list(_registered.values()):
             if backend.is_tensor(x):
-                return backend
-    _read_entry_points()
-    for backend in list(_registered.values()):
-        if backend.is_tensor(x):
-            return backend
+                found = backend
+                break
+    if found is not None:
+        _by_type[type(x)] = found
+        return found
     hint = ""
     if isinstance(x, (list, tuple, int, float)):
         hint = "; rrelu_compat.numpy.rrelu takes array-likes"
     raise TypeError(
         f"x has type {type(x).__module__}.{type(x).__qualname__}: "
-        f"a tensor of one of {', '.join(known_backends())} is allowed{hint}"
+        f"it must be a tensor of one of {', '.join(known_backends())}{hint}"
     )
 
 

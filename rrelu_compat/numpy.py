@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rrelu_compat.backends.numpy import apply, apply_with_vjp
-from rrelu_compat.layers import PlainRReLU
+from rrelu_compat.backends.numpy.backend import apply, apply_with_vjp
+from rrelu_compat.neutral import PlainRReLU
 from rrelu_compat.spec import LOWER, UPPER, spec_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-#: The callable layer; see `rrelu_compat.layers.PlainRReLU`.
+#: The callable layer; see `rrelu_compat.neutral.PlainRReLU`.
 RReLU = PlainRReLU
 
 

@@ -178,16 +178,15 @@ class RReLUSpec:
         tensor
             Of the shape, dtype, device and memory format of `x`; `x` itself if ``inplace``.
         """
-        from rrelu_compat.dispatch import backend_of
+        from rrelu_compat import neutral
 
-        check_training(training)
-        return backend_of(x).apply(x, self, training=training, generator=generator)
+        return neutral.apply(self, x, training, generator)
 
     def layer(self, backend: str | None = None, generator: Any = None) -> Any:
         """Build the layer of a backend; without `backend`, of the default one (see `rrelu_compat.RReLU`)."""
-        from rrelu_compat.layers import build_layer
+        from rrelu_compat import neutral
 
-        return build_layer(self, backend, generator)
+        return neutral.build_layer(self, backend, generator)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the spec as a dict that `from_dict` and JSON take."""
@@ -217,22 +216,9 @@ class RReLUSpec:
         TypeError
             If `layer` is none of these.
         """
-        spec = getattr(layer, "spec", None)
-        if isinstance(spec, cls):
-            return spec
-        native: Any = layer
-        for ancestor in type(layer).__mro__:
-            root = ancestor.__module__.partition(".")[0]
-            if ancestor.__name__ == "RReLU" and root == "torch":
-                return cls(native.lower, native.upper, native.inplace)
-            if ancestor.__name__ == "RReLU" and root == "paddle":
-                # Paddle 3.3 has no in-place form; its next release has one.
-                inplace = getattr(native, "_inplace", getattr(native, "inplace", False))
-                return cls(native._lower, native._upper, bool(inplace), native._name)
-        raise TypeError(
-            f"layer={layer!r} has type {type(layer).__module__}.{type(layer).__qualname__}: "
-            "torch.nn.RReLU, paddle.nn.RReLU and the layers of rrelu_compat are allowed"
-        )
+        from rrelu_compat import neutral
+
+        return neutral.spec_of_layer(layer)
 
     def __reduce__(self) -> tuple[type[RReLUSpec], tuple[float, float, bool, str | None]]:
         return type(self), (self.lower, self.upper, self.inplace, self.name)

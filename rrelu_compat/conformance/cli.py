@@ -53,7 +53,7 @@ def add_parser(subparsers: Any) -> None:
 
 def _installed() -> list[str]:
     from rrelu_compat.dispatch import BUILTIN as BACKENDS
-    from rrelu_compat.dispatch import is_installed
+    from rrelu_compat.frameworks import is_installed
 
     # CuPy may be installed where there is no GPU: it is checked when it is named.
     return [name for name in BACKENDS if name in BUILTIN and name != "cupy" and is_installed(name)]

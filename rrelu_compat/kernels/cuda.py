@@ -39,7 +39,7 @@ import numpy as np
 
 from rrelu_compat.kernels import ITEMSIZE
 from rrelu_compat.kernels import _cuda_program as program
-from rrelu_compat.kernels.fallback import c_strides
+from rrelu_compat.layout import c_strides
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rrelu_compat.layout import c_strides
 from rrelu_compat.slopes import words, words_at, words_to_slopes
 
 if TYPE_CHECKING:
@@ -46,11 +47,6 @@ def _array(address: int, shape: Ints, strides: Ints, dtype: np.dtype[Any]) -> ND
         strides=[stride * size for stride in strides],
     )
     return array
-
-
-def c_strides(shape: Ints) -> Ints:
-    """Return the strides of a contiguous array, in elements."""
-    return tuple(math.prod(shape[k + 1 :]) for k in range(len(shape)))
 
 
 def _widen(stored: NDArray[Any], dtype: int) -> NDArray[Any]:

@@ -20,7 +20,7 @@ def _own_registry(monkeypatch):
         ("_by_type", {}),
         ("_broken", {}),
         ("_default", None),
-        ("_entry_points_read", True),
+        ("_points", []),
     ):
         monkeypatch.setattr(dispatch, name, value)
     monkeypatch.delenv("RRELU_COMPAT_BACKEND", raising=False)
@@ -149,8 +149,9 @@ class Point:
 
     value = "somewhere:backend"
 
-    def __init__(self, name, load):
+    def __init__(self, name, load, packages=()):
         self.name = name
+        self.extras = packages
         self.load = load
 
 
@@ -163,12 +164,83 @@ def test_a_broken_entry_point_is_reported_and_does_not_break_the_rest(monkeypatc
         return [Point("broken", broken), Point("misnamed", BoxBackend), Point("box", BoxBackend)]
 
     monkeypatch.setattr("importlib.metadata.entry_points", listed)
-    monkeypatch.setattr(dispatch, "_entry_points_read", False)
+    monkeypatch.setattr(dispatch, "_points", None)
     with pytest.warns(RuntimeWarning, match="'broken'.*no such thing"):
-        names = rrelu_compat.available_backends()
+        assert set(dispatch.broken_backends()) == {"broken", "misnamed"}
+    names = rrelu_compat.available_backends()
     assert "box" in names
     assert "broken" not in names
-    assert set(dispatch.broken_backends()) == {"broken", "misnamed"}
+    with pytest.raises(ValueError, match="backend='broken'"):
+        rrelu_compat.RReLU(backend="broken")
+
+
+def test_an_entry_point_is_loaded_for_tensors_of_its_package_alone(monkeypatch):
+    loaded = []
+
+    class Alien:
+        __module__ = None
+
+    def load():
+        loaded.append("alien")
+        return BoxBackend()
+
+    monkeypatch.setattr(dispatch, "_points", [Point("box", load, ["alienlib"])])
+    assert "box" in rrelu_compat.available_backends()
+    with pytest.raises(TypeError, match="it must be a tensor"):
+        rrelu_compat.rrelu(Alien(), training=True)  # a class without a module's name, too
+    assert loaded == []
+    monkeypatch.setattr(Boxed, "__module__", "alienlib.tensors")
+    y = rrelu_compat.rrelu(Boxed(np.array([-1.0])), 0.5, 0.5, training=False)
+    assert loaded == ["alien"]
+    assert y.value.tolist() == [-0.5]
+
+
+def test_a_backend_is_loaded_by_name(monkeypatch):
+    monkeypatch.setattr(dispatch, "_points", [Point("box", BoxBackend, ["alienlib"])])
+    assert rrelu_compat.RReLU(0.1, 0.2, backend="box", generator=7)[2] == 7
+
+
+def test_a_slow_import_that_registers_itself_does_not_lock(tmp_path):
+    # The import of one thread registers a backend; another thread loads the same entry point meanwhile.
+    (tmp_path / "slow_rrelu.py").write_text(SLOW)
+    information = tmp_path / "slow_rrelu-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: slow-rrelu\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text(
+        "[rrelu_compat.backends]\nslow = slow_rrelu:backend\n"
+    )
+    result = run(
+        """
+        import faulthandler, threading, time, rrelu_compat
+        faulthandler.dump_traceback_later(30, exit=True)
+        thread = threading.Thread(target=lambda: __import__("slow_rrelu"))
+        thread.start()
+        time.sleep(0.1)
+        try:
+            rrelu_compat.rrelu(object(), training=True)
+        except TypeError as error:
+            print("slow" in str(error), "other" in str(error))
+        thread.join()
+        """,
+        PYTHONPATH=str(tmp_path),
+    )
+    assert result.stdout == "True True\n", result.stderr
+
+
+SLOW = """
+import time
+time.sleep(0.5)
+import rrelu_compat
+class Other:
+    name = "other"
+    def is_tensor(self, x): return False
+    def apply(self, *a, **k): ...
+    def layer(self, *a): ...
+    def info(self): return {}
+rrelu_compat.register_backend(Other())
+class Slow(Other): name = "slow"
+backend = Slow()
+"""
 
 
 def test_default_backend_by_call_then_environment(monkeypatch):

@@ -158,5 +158,5 @@ def test_from_layer_reads_every_kind_of_layer():
     for backend in ("torch", "paddle"):
         layer = RReLUSpec(0.1, 0.3, True, "act").layer(backend)
         assert RReLUSpec.from_layer(layer) == RReLUSpec(0.1, 0.3, True, "act")
-    with pytest.raises(TypeError, match=r"torch\.nn\.RReLU, paddle\.nn\.RReLU"):
+    with pytest.raises(TypeError, match=r"torch\.nn\.RReLU, a paddle\.nn\.RReLU"):
         RReLUSpec.from_layer(torch.nn.ReLU())

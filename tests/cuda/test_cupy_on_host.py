@@ -23,7 +23,7 @@ DTYPES = ["float16", "bfloat16", "float32", "float64"]
 pytestmark = pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 
 SUBJECT = "rrelu_compat.conformance.subjects.cupy_subject"
-MODULES = ("cupy", "rrelu_compat.cupy", "rrelu_compat.backends.cupy", SUBJECT)
+MODULES = ("cupy", "rrelu_compat.cupy", "rrelu_compat.backends.cupy.backend", SUBJECT)
 
 
 class Device(contextlib.nullcontext):

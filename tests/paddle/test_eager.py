@@ -11,7 +11,7 @@ from paddle_numbers import backward, input_of, numbers
 
 import rrelu_compat
 from rrelu_compat import Generator, RReLUSpec
-from rrelu_compat.backends.paddle import backend
+from rrelu_compat.backends.paddle.backend import backend
 from rrelu_compat.paddle import RReLU, rrelu
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")

@@ -269,7 +269,7 @@ class TestProgram:
             assert np.array_equal(y, np.where(self.array >= 0, self.array, slopes * self.array))
 
     def test_backend_knows_values(self):
-        from rrelu_compat.backends.paddle import backend
+        from rrelu_compat.backends.paddle.backend import backend
 
         with static_mode(), paddle.static.program_guard(paddle.static.Program()):
             assert backend.is_tensor(paddle.static.data("x", [2], "float32"))

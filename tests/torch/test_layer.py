@@ -18,7 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import rrelu_compat
 from rrelu_compat import BoundsError, Generator, RReLUSpec
-from rrelu_compat.backends.torch import backend, ops, tensors
+from rrelu_compat.backends.torch import ops, tensors
+from rrelu_compat.backends.torch.backend import backend
 from rrelu_compat.torch import RReLU, rrelu, rrelu_
 
 
@@ -112,7 +113,7 @@ def test_spec_builds_and_reads_the_layer():
     y = RReLUSpec(0.1, 0.2).apply(x, training=True, generator=Generator(1))
     assert torch.equal(y, rrelu(x, 0.1, 0.2, True, generator=Generator(1)))
     with pytest.raises(TypeError, match="training="):
-        backend.apply(x, RReLUSpec(), training=1)
+        RReLUSpec().apply(x, training=1)
 
 
 def test_info_is_complete():

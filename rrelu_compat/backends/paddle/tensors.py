@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import numpy as np
 import paddle
 
 from rrelu_compat import kernels
 from rrelu_compat.errors import DTypeError
+from rrelu_compat.layout import overlaps_itself
 
 #: Kernel codes by Paddle dtype.
 CODES: dict[Any, int] = {getattr(paddle, name): code for name, code in kernels.DTYPES.items()}
@@ -86,21 +85,7 @@ def check_no_overlap(x: Any) -> None:
     """Raise where elements of `x` share memory, so that working in place would mix them up."""
     if x.is_contiguous():
         return
-    dims = sorted(
-        (stride, size) for stride, size in zip(x.strides, x.shape, strict=True) if size > 1
-    )
-    reach = 0
-    for stride, size in dims:
-        if stride <= reach:
-            break
-        reach += stride * (size - 1)
-    else:
-        return
-    # Strides that interleave need not meet: count the addresses.
-    offsets = np.zeros(1, dtype=np.int64)
-    for stride, size in dims:
-        offsets = (offsets[:, None] + np.arange(size, dtype=np.int64) * stride).reshape(-1)
-    if np.unique(offsets).size < math.prod(x.shape):
+    if overlaps_itself(x.shape, x.strides):
         raise ValueError(
             f"x overlaps itself (shape {x.shape}, strides {x.strides}): working in place would "
             "write an element twice; clone it first"

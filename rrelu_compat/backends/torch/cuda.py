@@ -26,7 +26,7 @@ from rrelu_compat.backends.torch.tensors import (
 )
 from rrelu_compat.kernels import F64
 from rrelu_compat.kernels import cuda as kernels
-from rrelu_compat.kernels.fallback import c_strides
+from rrelu_compat.layout import c_strides
 
 if TYPE_CHECKING:
     from collections.abc import Callable

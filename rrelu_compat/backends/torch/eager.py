@@ -17,10 +17,10 @@ from rrelu_compat.backends.torch.tensors import (
     is_plain,
     key_numbers,
     key_tensor,
-    overlaps_itself,
     scaled,
     slope_tensor,
 )
+from rrelu_compat.layout import overlaps_itself
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -187,7 +187,7 @@ _scale: Any = super(torch.autograd.Function, _Scale).apply
 
 def check_in_place(x: Tensor) -> None:
     """Raise where PyTorch's own in-place operations raise, before a byte of `x` is changed."""
-    if overlaps_itself(x):
+    if not x.is_contiguous() and overlaps_itself(x.shape, x.stride()):
         raise RuntimeError(
             f"inplace=True: several elements of the input (shape {tuple(x.shape)}, strides {x.stride()}) "
             "refer to one memory location, as in an expanded tensor; pass x.clone() or inplace=False"

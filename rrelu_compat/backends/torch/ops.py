@@ -24,20 +24,20 @@ from rrelu_compat.backends.torch.tensors import (
 
 NAMESPACE = "rrelu_compat_v1"
 
-_library: Any = torch.library.Library(NAMESPACE, "DEF")  # type: ignore[no-untyped-call]
+library: Any = torch.library.Library(NAMESPACE, "DEF")  # type: ignore[no-untyped-call]
 _KEY = "Tensor key, float lower, float upper, SymInt start=0, SymInt[]? index_strides=None"
-_library.define(
+library.define(
     "draw(Tensor state, bool own) -> Tensor",
     tags=(torch.Tag.nondeterministic_seeded,),
 )
-_library.define(
+library.define(
     "draw_alone(int handle, int site) -> Tensor",
     tags=(torch.Tag.nondeterministic_seeded,),
 )
-_library.define(f"forward(Tensor x, {_KEY}) -> (Tensor, Tensor)")
-_library.define(f"backward(Tensor g, Tensor bits, {_KEY}) -> Tensor")
-_library.define(f"multipliers(Tensor x, {_KEY}) -> Tensor")
-_library.define(
+library.define(f"forward(Tensor x, {_KEY}) -> (Tensor, Tensor)")
+library.define(f"backward(Tensor g, Tensor bits, {_KEY}) -> Tensor")
+library.define(f"multipliers(Tensor x, {_KEY}) -> Tensor")
+library.define(
     "train(Tensor x, float lower, float upper) -> Tensor",
     tags=(torch.Tag.nondeterministic_seeded,),
 )
@@ -233,26 +233,16 @@ for _name, _real, _fake in (
     ("backward", backward, _backward_fake),
     ("multipliers", multipliers, _multipliers_fake),
 ):
-    _library.impl(_name, _real, "CompositeExplicitAutograd")
-    torch.library.register_fake(f"{NAMESPACE}::{_name}", _fake, lib=_library)
-
-
-@torch.library.impl(_library, "train", "CompositeImplicitAutograd")
-def train(x: Tensor, lower: float, upper: float) -> Tensor:
-    """A training call as one operator of scripted and traced graphs: each run is an eager call."""
-    from rrelu_compat.backends.torch.routes import apply
-    from rrelu_compat.spec import RReLUSpec
-
-    result: Tensor = apply(x, RReLUSpec(lower, upper), True)
-    return result
+    library.impl(_name, _real, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"{NAMESPACE}::{_name}", _fake, lib=library)
 
 
 torch.library.register_autograd(
-    f"{NAMESPACE}::forward", _forward_gradient, setup_context=_forward_context, lib=_library
+    f"{NAMESPACE}::forward", _forward_gradient, setup_context=_forward_context, lib=library
 )
 torch.library.register_autograd(
-    f"{NAMESPACE}::backward", _backward_gradient, setup_context=_backward_context, lib=_library
+    f"{NAMESPACE}::backward", _backward_gradient, setup_context=_backward_context, lib=library
 )
-torch.library.register_vmap(f"{NAMESPACE}::multipliers", _multipliers_vmap, lib=_library)
+torch.library.register_vmap(f"{NAMESPACE}::multipliers", _multipliers_vmap, lib=library)
 
 calls: Any = torch.ops.rrelu_compat_v1

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch._subclasses.fake_tensor import is_fake
 from torch.autograd import forward_ad
-from torch.overrides import handle_torch_function, has_torch_function_unary
+from torch.compiler import is_compiling
 
-from rrelu_compat.backends.torch import compiled, cuda, eager, evaluation, graphs
+from rrelu_compat.backends.torch import compiled, cuda, eager, evaluation, graphs, openmp
 from rrelu_compat.backends.torch.ops import calls
 from rrelu_compat.backends.torch.seeds import check_generator, take, take_anywhere
 from rrelu_compat.backends.torch.tensors import (
@@ -48,13 +48,8 @@ def apply(x: Any, spec: RReLUSpec, training: bool, generator: Any = None) -> Any
         Random slopes or the mean slope.
     generator : rrelu_compat.Generator, torch.Generator or None
     """
-    if torch.compiler.is_compiling():
+    if is_compiling():
         return compiled.apply(x, spec, training, generator)
-    return apply_eager(x, spec, training, generator)
-
-
-def apply_eager(x: Any, spec: RReLUSpec, training: bool, generator: Any = None) -> Any:
-    """`apply` where nothing is being compiled."""
     cls = type(x)
     if not (
         (cls is _Tensor or cls is _Parameter)
@@ -87,12 +82,6 @@ def _apply_special(x: Any, spec: RReLUSpec, training: bool, generator: Any) -> A
         return cuda.apply(x, spec, training, generator)
     check_torch()
     _check_type(x)
-    if type(x) not in (_Tensor, _Parameter) and has_torch_function_unary(x):
-        from rrelu_compat.torch import rrelu  # the public name: what traced code is printed with
-
-        return handle_torch_function(
-            rrelu, (x,), x, spec.lower, spec.upper, training, spec.inplace, generator=generator
-        )
     check_generator(generator)
     check_layout(x)
     code_of(x)
@@ -167,3 +156,6 @@ def _key(x: Tensor, generator: Any) -> Tensor:
         return key_tensor(0, 0)  # there are no numbers to multiply, so no call is taken
     seed, call, _ = take_anywhere(generator)
     return key_tensor(seed, call)
+
+
+openmp.lend()

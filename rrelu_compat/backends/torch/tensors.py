@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch.autograd import forward_ad
 from torch.utils._python_dispatch import _disable_current_modes
 
 from rrelu_compat import kernels
-from rrelu_compat.dispatch import check_torch_is_real
 from rrelu_compat.errors import DTypeError
-from rrelu_compat.kernels import cuda
+from rrelu_compat.frameworks import check_torch_is_real
+from rrelu_compat.layout import signed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,34 +97,6 @@ def is_dtensor(x: object) -> bool:
     return module is not None and isinstance(x, module.DTensor)
 
 
-def overlaps_itself(x: Tensor) -> bool:
-    """Whether two elements of `x` share memory, as in an expanded tensor."""
-    if x.is_contiguous():
-        return False
-    reach = 0
-    certain = True
-    for stride, size in sorted(zip(x.stride(), x.shape, strict=True)):
-        if size == 0:
-            return False
-        if size > 1:
-            if stride == 0:
-                return True
-            certain = certain and stride > reach
-            reach += stride * (size - 1)
-    if certain:
-        return False
-    # Interleaved strides (as_strided): count the places.
-    places = np.zeros((), dtype=np.int64)
-    for stride, size in zip(x.stride(), x.shape, strict=True):
-        places = np.add.outer(places, np.arange(size, dtype=np.int64) * stride)
-    return np.unique(places).size < math.prod(x.shape)
-
-
-def signed(word: int) -> int:
-    """Return a 64-bit word as the int64 of the same bits, the form in which tensors carry it."""
-    return word - 2**64 if word >= 2**63 else word
-
-
 def key_tensor(seed: int, call: int) -> Tensor:
     """Return ``(seed, call)`` as an int64 tensor."""
     return torch.tensor([signed(seed), signed(call)], dtype=torch.int64, device=CPU)
@@ -172,18 +142,3 @@ def scaled(x: Tensor, multipliers: Tensor) -> Tensor:
     (A ``where`` of two branches adds their gradients, and 0.0 + -0.0 loses the sign.)
     """
     return (x.to(multipliers.dtype) * multipliers).to(x.dtype)
-
-
-def info() -> dict[str, Any]:
-    """Return what ``rrelu-compat info`` prints of this backend."""
-    devices, found = ["cpu"], {"cpu": kernels.path()}
-    if torch.cuda.is_available():
-        devices.append("cuda")
-        found["cuda"] = cuda.describe(0)
-    return {
-        "version": str(torch.__version__),
-        "devices": devices,
-        "dtypes": list(kernels.DTYPES),
-        "kernels": found,
-        "threads": torch.get_num_threads(),
-    }

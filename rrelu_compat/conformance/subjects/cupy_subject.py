@@ -8,7 +8,7 @@ import cupy
 import numpy as np
 
 from rrelu_compat import cupy as drop_in
-from rrelu_compat.backends import cupy as backend
+from rrelu_compat.backends.cupy import backend
 from rrelu_compat.conformance.capabilities import DTYPES
 from rrelu_compat.conformance.numerics import dtype_of
 from rrelu_compat.conformance.strided import as_strided_parts

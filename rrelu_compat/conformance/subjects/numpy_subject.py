@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rrelu_compat import numpy as drop_in
-from rrelu_compat.backends import numpy as backend
+from rrelu_compat.backends.numpy import backend
 from rrelu_compat.conformance.capabilities import DTYPES
 from rrelu_compat.conformance.strided import as_strided_parts, rebuild
 from rrelu_compat.conformance.subjects.array_subject import ArraySubject

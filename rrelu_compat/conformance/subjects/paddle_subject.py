@@ -9,7 +9,7 @@ import numpy as np
 import paddle
 from paddle.distributed.fleet.utils import recompute
 
-from rrelu_compat.backends.paddle import backend
+from rrelu_compat.backends.paddle.backend import backend
 from rrelu_compat.conformance.capabilities import DTYPES, Capabilities
 from rrelu_compat.conformance.framework import FrameworkSubject, backend_subject
 from rrelu_compat.conformance.numerics import Array, dtype_of

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from rrelu_compat.backends.torch import backend
+from rrelu_compat.backends.torch.backend import backend
 from rrelu_compat.conformance.capabilities import DTYPES, Capabilities
 from rrelu_compat.conformance.framework import FrameworkSubject, backend_subject
 from rrelu_compat.conformance.numerics import Array, dtype_of

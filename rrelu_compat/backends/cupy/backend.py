@@ -14,8 +14,8 @@ from rrelu_compat import kernels as host
 from rrelu_compat.errors import DTypeError
 from rrelu_compat.generator import Generator, process_generator
 from rrelu_compat.kernels import cuda as kernels
-from rrelu_compat.kernels.fallback import c_strides
-from rrelu_compat.layers import PlainRReLU
+from rrelu_compat.layout import c_strides, overlaps_itself
+from rrelu_compat.neutral import PlainRReLU
 from rrelu_compat.spec import check_training
 
 if TYPE_CHECKING:
@@ -86,17 +86,6 @@ def _addressable(x: Array) -> bool:
     return all(number % x.itemsize == 0 for number in (x.data.ptr, *x.strides))
 
 
-def _overlaps_itself(x: Array) -> bool:
-    reach = 0
-    for stride, n in sorted(
-        (abs(stride), n) for stride, n in zip(x.strides, x.shape, strict=True) if n > 1
-    ):
-        if stride <= reach:
-            return True
-        reach += stride * (n - 1)
-    return False
-
-
 def _run(
     strided: Callable[..., None], source: Array, target: Array, bits: int, pack: _Pack
 ) -> None:
@@ -137,7 +126,7 @@ def _scaled(x: Array, multipliers: Array) -> Array:
 def _check_array(x: Array, spec: RReLUSpec, training: bool, generator: Any) -> None:
     check_generator(generator)
     check_training(training)
-    if spec.inplace and x.size and _overlaps_itself(x):
+    if spec.inplace and x.size and overlaps_itself(x.shape, x.strides, x.itemsize):
         raise ValueError(
             f"inplace=True, but x of shape {x.shape} with strides {x.strides} overlaps itself: "
             "an array whose elements lie apart is allowed"

@@ -10,7 +10,8 @@ import numpy as np
 from rrelu_compat import kernels
 from rrelu_compat.errors import DTypeError
 from rrelu_compat.generator import Generator, process_generator
-from rrelu_compat.layers import PlainRReLU
+from rrelu_compat.layout import overlaps_itself
+from rrelu_compat.neutral import PlainRReLU
 from rrelu_compat.spec import check_training
 
 if TYPE_CHECKING:
@@ -70,18 +71,6 @@ def check_generator(generator: Any) -> None:
         )
 
 
-def _overlaps_itself(x: Array) -> bool:
-    """Whether two elements of `x` may share memory; True for some odd layouts that do not."""
-    reach = 0
-    for stride, n in sorted(
-        (abs(stride), n) for stride, n in zip(x.strides, x.shape, strict=True) if n > 1
-    ):
-        if stride <= reach:
-            return True
-        reach += stride * (n - 1)
-    return False
-
-
 def _check_array(x: Array, inplace: bool) -> None:
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError(
@@ -90,7 +79,7 @@ def _check_array(x: Array, inplace: bool) -> None:
     if inplace:
         if not x.flags.writeable:
             raise ValueError("inplace=True, but x is read-only: a writeable array is allowed")
-        if x.size and _overlaps_itself(x):
+        if x.size and overlaps_itself(x.shape, x.strides, x.itemsize):
             raise ValueError(
                 f"inplace=True, but x of shape {x.shape} with strides {x.strides} overlaps itself: "
                 "an array whose elements lie apart is allowed"
