@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rrelu_compat.porting.models.comparing.compare import compare
     from rrelu_compat.porting.models.comparing.result import Comparison, Divergence, Row
-    from rrelu_compat.porting.models.swap import swap
     from rrelu_compat.porting.models.copy_weights import copy_weights
+    from rrelu_compat.porting.models.swap import swap
     from rrelu_compat.porting.source.report import FileReport, Report, Use
     from rrelu_compat.porting.source.rewrite import port_source
     from rrelu_compat.porting.source.run import diff, port_paths, write

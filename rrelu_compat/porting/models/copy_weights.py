@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rrelu_compat.porting.models.frameworks import Framework, framework_of
 from rrelu_compat.porting.models.correspondence import (
     KINDS,
     NO_COUNTERPART,
@@ -14,6 +13,7 @@ from rrelu_compat.porting.models.correspondence import (
     kind_of,
     other_way,
 )
+from rrelu_compat.porting.models.frameworks import Framework, framework_of
 from rrelu_compat.porting.models.layers import layers_of, paths_that_correspond
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import numpy as np
 
 from rrelu_compat.layers import RReLULayer
 from rrelu_compat.porting.models.comparing.pairing import is_random
-from rrelu_compat.porting.models.correspondence import kind_of, other_way
 from rrelu_compat.porting.models.comparing.settings import settings_that_differ
+from rrelu_compat.porting.models.correspondence import kind_of, other_way
 from rrelu_compat.spec import RReLUSpec
 
 if TYPE_CHECKING:

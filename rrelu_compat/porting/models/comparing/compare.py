@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rrelu_compat.porting.models.comparing import known
-from rrelu_compat.porting.models.comparing.pairing import align, give_generators, is_random
 from rrelu_compat.porting.models.comparing.causes import weights_that_differ
 from rrelu_compat.porting.models.comparing.judge import Judge
+from rrelu_compat.porting.models.comparing.pairing import align, give_generators, is_random
 from rrelu_compat.porting.models.comparing.recording import record, tensors_in
 from rrelu_compat.porting.models.comparing.result import Comparison
 from rrelu_compat.porting.models.comparing.settings import settings_that_differ

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rrelu_compat.porting.models.comparing import causes, known
-from rrelu_compat.porting.models.correspondence import kind_of, other_way
 from rrelu_compat.porting.models.comparing.recording import Key, Recording, relative_difference
 from rrelu_compat.porting.models.comparing.result import Divergence, Row
+from rrelu_compat.porting.models.correspondence import kind_of, other_way
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
