@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rrelu_compat.porting.models.comparing.compare import compare
     from rrelu_compat.porting.models.comparing.result import Comparison, Divergence, Row
-    from rrelu_compat.porting.models.copy_weights import copy_weights
+    from rrelu_compat.porting.models.copy_weights import copy_weights, propose_names
     from rrelu_compat.porting.models.swap import swap
     from rrelu_compat.porting.source.report import FileReport, Report, Use
     from rrelu_compat.porting.source.rewrite import port_source
@@ -20,6 +20,7 @@ _HOME = {
     "Row": "models.comparing.result",
     "compare": "models.comparing.compare",
     "copy_weights": "models.copy_weights",
+    "propose_names": "models.copy_weights",
     "swap": "models.swap",
     "FileReport": "source.report",
     "Report": "source.report",
@@ -58,6 +59,7 @@ __all__ = [
     "diff",
     "port_paths",
     "port_source",
+    "propose_names",
     "swap",
     "write",
 ]

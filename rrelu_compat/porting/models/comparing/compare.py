@@ -4,30 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from rrelu_compat.porting.models.comparing import known
-from rrelu_compat.porting.models.comparing.causes import weights_that_differ
+from rrelu_compat.porting.models.comparing.arguments import (
+    arrays_of,
+    check_flags,
+    check_steps,
+    checked_tolerance,
+    common_dtype,
+    pair_of,
+    parameters_of,
+)
+from rrelu_compat.porting.models.comparing.causes import linked, weights_that_differ
+from rrelu_compat.porting.models.comparing.completeness import Coverage
 from rrelu_compat.porting.models.comparing.judge import Judge
-from rrelu_compat.porting.models.comparing.pairing import align, give_generators, is_random
-from rrelu_compat.porting.models.comparing.recording import record, tensors_in
 from rrelu_compat.porting.models.comparing.result import Comparison
+from rrelu_compat.porting.models.comparing.run import Run
 from rrelu_compat.porting.models.comparing.settings import settings_that_differ
+from rrelu_compat.porting.models.comparing.slopes import give_generators
+from rrelu_compat.porting.models.comparing.tolerance import Yardstick
+from rrelu_compat.porting.models.comparing.trial import calls_in_order
 from rrelu_compat.porting.models.comparing.untouched import process_stream, untouched
+from rrelu_compat.porting.models.draws import CurrentDraws
+from rrelu_compat.porting.models.pairing import align, paired_by_order
 from rrelu_compat.slopes import check_uint64
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
-    from rrelu_compat.porting.models.comparing.pairing import Models
     from rrelu_compat.porting.models.frameworks import Framework
+    from rrelu_compat.porting.models.pairing import Models
 
-#: How much of the largest value rounding explains, by dtype.
-TOLERANCES = {"float64": 1e-9, "float32": 1e-4, "float16": 3e-2, "bfloat16": 2e-1}
-#: In float64 with normalization layers, whose epsilon Paddle keeps as float32.
-TOLERANCE_WITH_EPSILON = 1e-7
 #: Exact in binary, because Paddle keeps some constants as float32.
 LEARNING_RATE = 2.0**-6
 
@@ -44,6 +50,7 @@ def compare(
     optimizer: Any = None,
     names: Mapping[str, str] | None = None,
     tolerance: float | None = None,
+    backward: bool = True,
 ) -> Comparison:
     """Run a PyTorch model and its port to Paddle side by side, with the same random slopes.
 
@@ -51,7 +58,9 @@ def compare(
     another one; then each step runs forward, backward and an optimizer step in both, and what passes
     each layer is compared: inputs, outputs, gradients at the inputs and of the parameters, parameters
     and running statistics after the step. The first place where the two part is reported with what is
-    likely wrong there. The comparison ends with the step in which they part.
+    likely wrong there, then the rest: each layer of Paddle's model goes on with what PyTorch's took and
+    gave, so one difference hides nothing. Dropout, noise and the like take their numbers from the same
+    stream in both.
 
     The models are as before when it is done: parameters, statistics, gradients, modes, generators and
     random states.
@@ -78,12 +87,16 @@ def compare(
         Make PyTorch's and Paddle's optimizer from a list of parameters. Default: gradient descent with
         a learning rate of 1/64.
     names : mapping of str to str, optional
-        Path of a layer in `torch_model` to its path in `paddle_model`, where they differ. RReLU layers
-        that have no namesake are paired in order if there are as many.
+        Path of a layer in `torch_model` to its path in `paddle_model`, where they differ: also a prefix
+        of paths, and ``*`` for a part of one. What `copy_weights` took does as well, in its direction.
+        Layers without a namesake are paired in the order of execution, where kind and shape are the
+        same; ``result.names`` says how.
     tolerance : float, optional
-        Relative difference that rounding explains. Default, by dtype: 1e-9 for float64 (1e-7 with
-        normalization layers, whose epsilon Paddle keeps as float32), 1e-4 for float32, 0.03 for
-        float16, 0.2 for bfloat16.
+        Relative difference that rounding explains. Default: derived from the model itself, of which each
+        step runs three times more, with what its layers take one unit in the last place aside.
+    backward : bool
+        Whether to run the backward pass. Without it nothing is trained; Paddle's recurrent layers have
+        no gradient in evaluation mode on the CPU.
 
     Returns
     -------
@@ -119,181 +132,96 @@ def compare(
     Only what layers take and return is seen: of code between them, the effect on the next layer.
     """
     seed = check_uint64("seed", seed)
-    _check_flag_and_count(training, steps)
-    losses, optimizers = _pair("loss", loss), _pair("optimizer", optimizer)
-    models = align(torch_model, paddle_model, names or {})
-    dtype = _dtype(models)
-    given = _arrays(models, inputs, dtype)
-    sides = (
-        (models.torch, models.torch_model, models.torch_layers),
-        (models.paddle, models.paddle_model, models.paddle_layers),
-    )
+    check_flags(training=training, backward=backward)
+    check_steps(steps)
+    losses, optimizers = pair_of("loss", loss), pair_of("optimizer", optimizer)
+    models = align(torch_model, paddle_model, {} if names is None else names)
+    dtype = common_dtype(models)
+    yardstick = Yardstick(dtype, checked_tolerance(tolerance))
+    given = arrays_of(models, inputs, dtype)
+    where = CurrentDraws()
+    seen: dict[str, None] = {}
     with (
         untouched(models.torch, models.torch_layers),
         untouched(models.paddle, models.paddle_layers),
         process_stream() as stream,
+        models.torch.aligned_draws(where),
+        models.paddle.aligned_draws(where),
+        models.torch.in_single_precision(seen),
     ):
         _set_modes(models, training)
+        models = paired_by_order(models, lambda name: calls_in_order(models, name, given))
         aligned, unaligned = give_generators(models, seed)
-        unaligned += _random_layers(models)
-        judge = Judge(
-            models, weights_that_differ(models), dtype, _tolerance(models, dtype, tolerance)
-        )
+        run = Run(models, seed, given, losses, stream, where, backward)
+        links, left = linked(models)
+        judge = Judge(models, links, weights_that_differ(models, links), yardstick)
+        coverage = Coverage(models, links)
         made = [
-            _optimizer(framework, layers, maker)
-            for (framework, _, layers), maker in zip(sides, optimizers, strict=True)
+            _optimizer(framework, layers, maker) if backward else None
+            for (framework, _, layers), maker in zip(run.sides, optimizers, strict=True)
         ]
+        if dtype == "float64":
+            known.rounded_constants(made[0])
         note = known.optimizer_note(made[1])
-        ends = {pair.path for pair in models.ends()}, {pair.paddle_path for pair in models.ends()}
-        drawn = [0, 0]  # functional calls so far, each framework's own
         for step in range(1, steps + 1):
-            recordings = []
-            for side, (framework, model, layers) in enumerate(sides):
-                stream.reposition(seed, drawn[side])
-                arguments, keywords = _tensors(framework, layers, given)
-                scalar = losses[side] or _weighted_sum(framework, seed)
-                recordings.append(
-                    record(framework, model, layers, ends[side], arguments, keywords, scalar)
-                )
-                drawn[side] = stream.call
-            if recordings[0].error is not None:
-                raise recordings[0].error
-            judge.passes(step, *recordings)
-            if judge.first is not None:
-                break
+            run.begin(step)
+            judge.statistics = run.variances()
+            ours = run.record(0)
+            if ours.error is not None:
+                raise ours.error
+            if tolerance is None:
+                yardstick.moved = run.sensitivity(ours, links, dtype)
+            theirs = run.record(1, judge.go_on(ours))
+            judge.passes(step, ours, theirs)
+            coverage.see(ours, theirs)
+            del ours, theirs
+            run.make_gradients_equal(links)
             for descent in made:
                 if descent is not None:
                     descent.step()
-            judge.parameters(step, type(made[1]).__name__, note)
-            if judge.first is not None:
-                break
-            for framework, _, layers in sides:
-                for tensor in _parameters(framework, layers):
-                    framework.put_gradient(tensor, None)
+            judge.parameters(step, note)
+            run.clear_gradients()
+        missing = coverage.missing(left, judge.blind, backward)
     return Comparison(
         dtype=dtype,
         training=training,
         rows=tuple(judge.rows),
-        first=judge.first,
+        first=judge.found[0] if judge.found else None,
         losses=tuple(judge.losses),
         aligned=tuple(aligned),
         unaligned=tuple(unaligned),
-        notes=tuple(_notes(models, judge, note)),
+        notes=tuple(_notes(models, judge, note, left, seen)),
+        differences=tuple(judge.found),
+        open=tuple(_open(dtype, training, backward, unaligned, missing)),
+        names=models.guessed,
+        asked=tuple(_asked(dtype, training, backward)),
     )
 
 
-def _check_flag_and_count(training: bool, steps: int) -> None:
-    if not isinstance(training, bool):
-        raise TypeError(f"training={training!r} is not a bool: True or False is allowed")
-    if isinstance(steps, bool) or not isinstance(steps, int):
-        raise TypeError(f"steps={steps!r} is not an int: 1 or more is allowed")
-    if steps < 1:
-        raise ValueError(f"steps={steps!r}: 1 or more is allowed")
+def _asked(dtype: str, training: bool, backward: bool) -> list[str]:
+    asked = {"evaluation": not training, "dtype": dtype != "float64", "forward only": not backward}
+    return [name for name, is_so in asked.items() if is_so]
 
 
-def _pair(argument: str, value: Any) -> tuple[Any, Any]:
-    if value is None or (argument == "loss" and callable(value)):
-        return value, value
-    if isinstance(value, (tuple, list)) and len(value) == 2 and all(map(callable, value)):
-        return value[0], value[1]
-    one = "a callable or " if argument == "loss" else ""
-    raise TypeError(
-        f"{argument}={value!r}: {one}a pair of callables (PyTorch's, Paddle's) is allowed"
-    )
-
-
-def _dtype(models: Models) -> str:
-    found = []
-    for framework, layers in (
-        (models.torch, models.torch_layers),
-        (models.paddle, models.paddle_layers),
-    ):
-        dtypes = {framework.dtype(tensor) for tensor in _parameters(framework, layers)}
-        found.append(dtypes & set(TOLERANCES) or {"float64"})
-    if found[0] != found[1] or len(found[0]) != 1:
-        raise ValueError(
-            f"torch_model has parameters of {_words(found[0])} and paddle_model of {_words(found[1])}: "
-            "one dtype, the same in both, is allowed"
-        )
-    return found[0].pop()
-
-
-def _words(names: set[str]) -> str:
-    return " and ".join(sorted(names))
-
-
-def _parameters(framework: Framework, layers: Mapping[str, Any]) -> list[Any]:
-    """Return every parameter once, in the order of the layers."""
-    found = {
-        id(tensor): tensor
-        for layer in layers.values()
-        for tensor in framework.parameters(layer).values()
+def _open(
+    dtype: str, training: bool, backward: bool, unaligned: list[str], missing: list[str]
+) -> list[str]:
+    words = {
+        "evaluation": "the models ran in evaluation mode",
+        "dtype": f"in {dtype} rounding hides small faults: run in float64",
+        "forward only": "there was no backward pass",
     }
-    return list(found.values())
-
-
-def _arrays(models: Models, inputs: Any, dtype: str) -> dict[int | str, NDArray[Any]]:
-    """Return the inputs by position or keyword; floating ones in the models' dtype, as NumPy has it."""
-    if isinstance(inputs, dict):
-        items = list(inputs.items())
-    elif isinstance(inputs, tuple) or (
-        isinstance(inputs, list) and any(hasattr(value, "shape") for value in inputs)
-    ):
-        items = list(enumerate(inputs))
-    else:  # also a list of numbers, or of such lists
-        items = [(0, inputs)]
-    found = {}
-    for key, value in items:
-        framework = next((f for f in (models.torch, models.paddle) if f.is_tensor(value)), None)
-        array = np.asarray(value) if framework is None else framework.to_numpy(value)
-        if array.dtype.kind not in "fiub":
-            raise TypeError(
-                f"inputs[{key!r}] has dtype {array.dtype}: numbers and booleans are allowed"
-            )
-        if array.dtype.kind == "f":
-            array = array.astype("float64" if dtype == "float64" else "float32")
-        found[key] = array
-    return found
-
-
-def _tensors(
-    framework: Framework, layers: Mapping[str, Any], given: Mapping[int | str, NDArray[Any]]
-) -> tuple[list[Any], dict[str, Any]]:
-    """Return the inputs as tensors, of which gradients are asked."""
-    parameters = _parameters(framework, layers)
-    like = parameters[0] if parameters else None
-    arguments, keywords = [], {}
-    for key, array in given.items():
-        tensor = framework.from_numpy(array, like)
-        if array.dtype.kind == "f":
-            tensor = framework.ask_gradient(tensor)
-        if isinstance(key, str):
-            keywords[key] = tensor
-        else:
-            arguments.append(tensor)
-    return arguments, keywords
-
-
-def _weighted_sum(framework: Framework, seed: int) -> Callable[[Any], Any]:
-    def loss(output: Any) -> Any:
-        tensors = [t for t in tensors_in(output, framework) if framework.asks_gradient(t)]
-        if not tensors:
-            raise ValueError("the model returns no tensor with a gradient: give loss=")
-        random = np.random.default_rng(seed)
-        parts = []
-        for tensor in map(framework.widened, tensors):
-            shape = tuple(tensor.shape)
-            weights = random.standard_normal(shape) / max(np.prod(shape, dtype=int), 1)
-            parts.append((tensor * framework.from_numpy(weights, tensor)).sum())
-        return sum(parts[1:], parts[0])
-
-    return loss
+    found = [f"{name}: {words[name]}" for name in _asked(dtype, training, backward)]
+    random = [f"random: {text}" for text in unaligned]
+    if not training:  # nothing draws there, and nothing is to be exercised
+        missing = [text for text in missing if not text.startswith("not exercised")]
+    return [*found, *random, *missing]
 
 
 def _optimizer(framework: Framework, layers: Mapping[str, Any], maker: Any) -> Any:
     """Return the optimizer of a model, None if nothing in it is trained."""
     trained = [
-        tensor for tensor in _parameters(framework, layers) if framework.asks_gradient(tensor)
+        tensor for tensor in parameters_of(framework, layers) if framework.asks_gradient(tensor)
     ]
     if not trained:
         return None
@@ -307,36 +235,17 @@ def _set_modes(models: Models, training: bool) -> None:
             model.train() if training else model.eval()
 
 
-def _random_layers(models: Models) -> list[str]:
-    return [
-        f"{path!r} ({type(pair.torch).__name__}) is random, and the frameworks draw differently"
-        for path, pair in models.pairs.items()
-        if is_random(pair.torch) or is_random(pair.paddle)
-    ]
-
-
-def _has_epsilon(models: Models) -> bool:
-    return any("_epsilon" in vars(layer) for layer in models.paddle_layers.values())
-
-
-def _tolerance(models: Models, dtype: str, tolerance: float | None) -> float:
-    if tolerance is None:
-        wide = dtype == "float64" and _has_epsilon(models)
-        return TOLERANCE_WITH_EPSILON if wide else TOLERANCES[dtype]
-    if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)):
-        raise TypeError(f"tolerance={tolerance!r} is not a number")
-    if not 0 <= tolerance < 1:
-        raise ValueError(f"tolerance={tolerance!r}: 0 <= tolerance < 1 is allowed")
-    return tolerance
-
-
-def _notes(models: Models, judge: Judge, optimizer: str | None) -> list[str]:
-    notes = [*models.alone(), *judge.notes]
+def _notes(
+    models: Models, judge: Judge, optimizer: str | None, left: list[str], seen: Mapping[str, None]
+) -> list[str]:
+    notes = [*models.alone(), *(f"{text}, and was not compared" for text in left)]
     notes += list(dict.fromkeys(row.known for row in judge.rows if row.known))
-    if _has_epsilon(models):
-        notes.append(known.FLOAT32_EPSILON)
+    notes += [f"{text}: made the same for the run" for text in seen]
     if optimizer is not None:
         notes.append(optimizer)
+    if models.guessed:
+        count = len(models.guessed)
+        notes.append(f"{count} layer(s) were paired by the order of execution: print(result.names)")
     for path, pair in models.pairs.items():
         notes += [
             f"{path!r}: {setting}" for setting in settings_that_differ(pair.torch, pair.paddle)

@@ -7,26 +7,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rrelu_compat.porting.models.comparing import causes, known
-from rrelu_compat.porting.models.comparing.recording import Key, Recording, relative_difference
+from rrelu_compat.porting.models.comparing.recording import Key, Recording
 from rrelu_compat.porting.models.comparing.result import Divergence, Row
-from rrelu_compat.porting.models.correspondence import kind_of, other_way
+from rrelu_compat.porting.models.comparing.structures import matching_item
+from rrelu_compat.porting.models.comparing.tolerance import (
+    BLIND,
+    FLOOR,
+    GRADIENT_FLOORS,
+    OTHER_OPTIMIZERS,
+    Yardstick,
+    count_apart,
+    difference,
+    largest,
+)
+from rrelu_compat.porting.models.correspondence import Link, kind_of, own_tensors
+from rrelu_compat.porting.models.pairing import is_end
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
-    from rrelu_compat.porting.models.comparing.pairing import Models, Pair
+    from rrelu_compat.porting.models.pairing import Models, Pair
 
-#: Values smaller than this part of the largest of their sort in the model are noise beside it.
-FLOOR = 1e-3
-#: Of gradients, by dtype. Where they cancel (the bias before a normalization) what is left is the
-#: rounding of much larger terms, so the floor times the tolerance has to hold many roundings.
-GRADIENT_FLOORS = {"float64": 1e-3, "float32": 0.1, "float16": 0.5, "bfloat16": 0.5}
-#: Relative difference of parameters after steps of optimizers whose constants Paddle keeps as float32.
-AFTER_OPTIMIZER = 1e-5
-#: Of running statistics, whose momentum Paddle keeps as float32.
-STATISTICS = 1e-6
+_Items = dict[tuple[str, int, str], list[str]]
 
 
 class Judge:
@@ -35,67 +39,125 @@ class Judge:
     Attributes
     ----------
     rows : list of Row
-    first : Divergence or None
+    found : list of Divergence
+        Where the two part, in the order in which it was seen.
     losses : list of (float, float)
-    notes : list of str
+    blind : dict of str to str
+        Layers in which rounding alone moves a value so far that a fault may hide.
+    statistics : dict of str to (ndarray, int)
+        Running variances before the step, for what Paddle makes of them, and batches so far.
     """
 
     def __init__(
-        self, models: Models, weights: dict[str, str], dtype: str, tolerance: float
+        self,
+        models: Models,
+        links: Mapping[str, list[Link]],
+        weights: dict[str, str],
+        yardstick: Yardstick,
     ) -> None:
         self.rows: list[Row] = []
-        self.first: Divergence | None = None
+        self.found: list[Divergence] = []
         self.losses: list[tuple[float, float]] = []
-        self.notes: list[str] = []
+        self.blind: dict[str, str] = {}
+        self.statistics: dict[str, tuple[NDArray[Any], int]] = {}
+        self._yardstick = yardstick
         self._models = models
+        self._links = links
         self._weights = weights
-        self._floor = GRADIENT_FLOORS[dtype]
-        self._tolerance = tolerance
-        self._excuse = ""  # why nothing is judged any more
-        self._samples: dict[str, int] = {}  # fewest values that a BatchNorm layer averaged over
-        # By layer and name: the elements of parameters whose gradient is rounding only.
-        self._noise: dict[tuple[str, str], NDArray[Any]] = {}
+        self._back = {pair.paddle_path: pair for pair in models.pairs.values()}
+        self._inputs: dict[str, list[NDArray[Any]]] = {}  # of BatchNorm layers, in this step
+
+    def go_on(self, ours: Recording) -> Callable[[Key, NDArray[Any]], NDArray[Any] | None]:
+        """Return what lets Paddle's layers start from what PyTorch's took, returned and got back.
+
+        So one difference hides nothing of what comes after it, and rounding does not add up.
+        """
+        items = _items(ours)
+
+        def value_for(key: Key, values: NDArray[Any]) -> NDArray[Any] | None:
+            pair = self._back.get(key.path)
+            if pair is None or values.dtype.kind != "f":
+                return None
+            place = (pair.path, key.call, key.what.removesuffix(" gradient"))
+            item = key.item
+            if item not in items.get(place, ()):  # a tensor alone is the first of several
+                if item not in ("", "[0]") or not items.get(place):
+                    return None
+                item = items[place][0]
+            one = ours.values.get(Key(pair.path, key.call, key.what, item))
+            if one is None or one.size != values.size or one.dtype != values.dtype:
+                return None
+            one = one.reshape(values.shape)
+            finite = np.isfinite(one).all() and np.isfinite(values).all()
+            return None if not finite or np.array_equal(one, values) else one
+
+        return value_for
 
     def passes(self, step: int, ours: Recording, theirs: Recording) -> None:
         """Compare a forward and a backward pass."""
-        self._forward(step, ours, theirs)
-        if self.first is None or not self.first.quantity.startswith("exception"):
-            self._backward(step, ours, theirs)
+        items = _items(ours), _items(theirs)
+        self._forward(step, ours, theirs, items)
+        if theirs.error is None or any("gradient" in key.what for key in theirs.values):
+            self._backward(step, ours, theirs, items)
+        if theirs.error is not None:
+            # Whatever was seen before it comes first, but it is never left out.
+            last = next((key.path for key in reversed(theirs.values)), "")
+            error = theirs.error
+            text = f"Paddle's model raised {type(error).__name__}: {_shortened(str(error))}"
+            place = self._back[last].path if last in self._back else ""
+            self._part(step, place, "exception", text)
+            error.__traceback__ = None  # whose frames hold the recording
 
-    def _forward(self, step: int, ours: Recording, theirs: Recording) -> None:
+    # --- forward
+
+    def _forward(
+        self, step: int, ours: Recording, theirs: Recording, items: tuple[_Items, _Items]
+    ) -> None:
         values = {key: value for key, value in ours.values.items() if "gradient" not in key.what}
-        floor = FLOOR * _largest(value for key, value in values.items() if key.what == "output")
+        floor = FLOOR * largest(value for key, value in values.items() if key.what == "output")
+        self._inputs = {}
         before = ""  # the last layer whose output agrees
         for key, value in values.items():
             pair = self._models.pairs.get(key.path)
             if pair is None:
                 continue
-            self._count_samples(pair, key, value)
-            other = key._replace(path=pair.paddle_path)
-            if other not in theirs.values:
+            self._keep_inputs(pair, key, value)
+            other = _other_key(key, pair, items)
+            if other is None:
                 if theirs.error is not None:
                     break
-                cause = causes.cause_of_missing_call(self._models, ours, theirs, pair)
-                self._add(step, key.path, key.what, float("inf"), cause)
+                group = (pair.paddle_path, key.call, key.what)
+                if group not in items[1]:
+                    cause = causes.cause_of_missing_call(self._models, ours, theirs, pair)
+                    self._part(step, key.path, key.what, cause)
+                elif key.path == "" and key.what == "output":
+                    self._part(step, "", key.what, _other_outputs(items))
                 continue
-            difference = relative_difference(value, theirs.values[other], floor)
-            if difference > self._tolerance and self.first is None:
+            if not self._compare(step, key, value, theirs.values[other], floor):
                 cause = self._forward_cause(pair, ours, theirs, key, other, before)
                 if value.shape != theirs.values[other].shape:
                     shapes = f"{value.shape} in PyTorch, {theirs.values[other].shape} in Paddle"
                     cause = f"{cause} (shape {shapes})"
-            else:
-                cause = ""
-            self._add(step, key.path, key.what, difference, cause)
-            if key.what == "loss":
-                self.losses.append((float(value), float(theirs.values[other])))
+                self._part_at_last_row(cause)
             elif key.what == "output" and self._is_leaf(pair):
                 before = key.path
-        if theirs.error is not None and self.first is None:
-            last = next((key.path for key in reversed(theirs.values)), "")
-            error = theirs.error
-            text = f"Paddle's model raised {type(error).__name__}: {_shortened(str(error))}"
-            self.first = Divergence(step, last, "exception", float("inf"), text)
+            if key.what == "loss":
+                self.losses.append((float(value), float(theirs.values[other])))
+        if theirs.error is None:
+            self._more(step, ours, theirs, items)
+
+    def _more(
+        self, step: int, ours: Recording, theirs: Recording, items: tuple[_Items, _Items]
+    ) -> None:
+        """What Paddle's model does besides: calls of layers, outputs."""
+        for pair in self._models.pairs.values():
+            count, more = ours.calls.get(pair.path, 0), theirs.calls.get(pair.paddle_path, 0)
+            if more > count and self._is_leaf(pair):
+                text = f"Paddle's model calls it {more} time(s), PyTorch's {count}"
+                self._part(step, pair.path, "calls", text)
+        counts = [len(of_side.get(("", 0, "output"), ())) for of_side in items]
+        if counts[1] > counts[0]:
+            self._part(step, "", "output", _other_outputs(items))
 
     def _forward_cause(
         self, pair: Pair, ours: Recording, theirs: Recording, key: Key, other: Key, before: str
@@ -108,7 +170,7 @@ class Judge:
             found = causes.cause_of_mode(self._models, key.path)
         if found is None:
             if inside:
-                return "it computes something else from the same input and the same weights"
+                return causes.nothing_found(self._models, pair, self._weights)
             found = causes.cause_between(self._models, ours, theirs, key, other)
         if found is None and key.path == "" and key.what == "input":
             return "the models got different inputs"
@@ -117,173 +179,209 @@ class Judge:
             found or "functions, arithmetic or views between the layers are not the same"
         )
 
-    def _backward(self, step: int, ours: Recording, theirs: Recording) -> None:
+    # --- backward
+
+    def _backward(
+        self, step: int, ours: Recording, theirs: Recording, items: tuple[_Items, _Items]
+    ) -> None:
         keys = [key for key in ours.values if key.what == "input gradient"]
         keys.sort(key=lambda key: key.path == "")  # the model's input is that of a layer, too
-        floor = self._floor * _largest(ours.values[key] for key in keys)
+        floor = GRADIENT_FLOORS[self._yardstick.dtype] * largest(ours.values[key] for key in keys)
         gradients = {path: self._parameter_gradients(path) for path in self._models.pairs}
-        largest = _largest(one for rows in gradients.values() for _, one, _ in rows)
+        most = GRADIENT_FLOORS[self._yardstick.dtype] * largest(
+            one for rows in gradients.values() for _, one, _ in rows
+        )
+        failed = theirs.error is not None
         for key in keys:
             pair = self._models.pairs.get(key.path)
             if pair is None:
                 continue
             # The parameters of the layers that take a tensor get their gradients before it does.
             for path in (*ours.with_the_input_of(key._replace(what="input")), key.path):
-                self._add_gradients(step, path, gradients.pop(path, []), largest)
-            other = key._replace(path=pair.paddle_path)
-            if other in theirs.values:
-                difference = relative_difference(ours.values[key], theirs.values[other], floor)
-            else:
-                difference = float("inf")
-            cause = causes.cause_in_backward(self._models, pair, ours, theirs, key)
-            self._add(step, key.path, key.what, difference, cause)
+                self._add_gradients(step, path, gradients.pop(path, []), most, failed)
+            other = _other_key(key._replace(what="input"), pair, items)
+            if other is None:
+                continue
+            two = theirs.values.get(other._replace(what="input gradient"))
+            cause = causes.cause_in_backward(self._models, pair, ours, key)
+            if two is None:
+                if not failed:
+                    self._part(step, key.path, key.what, cause)
+            elif not self._compare(step, key, ours.values[key], two, floor):
+                self._part_at_last_row(cause)
         for path in reversed(list(gradients)):
-            self._add_gradients(step, path, gradients[path], largest)
+            self._add_gradients(step, path, gradients[path], most, failed)
 
     def _parameter_gradients(
         self, path: str
     ) -> list[tuple[str, NDArray[Any] | None, NDArray[Any] | None]]:
         torch, paddle = self._models.torch, self._models.paddle
-        pair = self._models.pairs[path]
-        own = torch.parameters(pair.torch)
-        return [
-            (
-                name,
-                _gradient(torch, tensor, lambda array: array),
-                _gradient(paddle, other, lambda array, t=tensor, turn=turn: turn(array, t)),
+        found = []
+        for link in self._links.get(path, []):
+            one, other = torch.gradient(link.torch), paddle.gradient(link.paddle)
+            found.append(
+                (
+                    link.name,
+                    None if one is None else link.of_torch(torch.to_numpy(one)),
+                    None if other is None else link.in_torch(paddle.to_numpy(other)),
+                )
             )
-            for name, tensor, other, turn in self._tensors(pair)
-            if name in own
-        ]
+        return found
 
     def _add_gradients(
-        self, step: int, path: str, gradients: list[tuple[str, Any, Any]], largest: float
-    ) -> None:
-        for name, one, other in gradients:
-            if one is None and other is None:
-                continue
-            if one is None or other is None:
-                where = "PyTorch" if one is None else "Paddle"
-                cause = f"no gradient reaches it in {where}: frozen, detached or not used"
-                self._add(step, path, f"gradient of {name}", float("inf"), cause)
-                continue
-            if one.shape == other.shape:
-                size = np.maximum(np.abs(one), np.abs(other))
-                noise = (size <= self._tolerance * largest) & (size > 0)
-                self._noise[path, name] = self._noise.get((path, name), False) | noise
-            difference = relative_difference(one, other, self._floor * largest)
-            cause = causes.cause_of_gradient(self._models.pairs[path])
-            self._add(step, path, f"gradient of {name}", difference, cause)
-
-    def parameters(self, step: int, optimizer: str, note: str | None) -> None:
-        """Compare parameters and running statistics after an optimizer step; `note` is what to know of it."""
-        torch, paddle = self._models.torch, self._models.paddle
-        found = [
-            (pair.path, name, tensor, torch.to_numpy(tensor), other, turn)
-            for pair in self._models.pairs.values()
-            for name, tensor, other, turn in self._tensors(pair)
-        ]
-        floor = FLOOR * _largest(one for _, _, _, one, _, _ in found)
-        for path, name, tensor, one, other, turn in found:
-            statistic = name.startswith("running_")
-            two = turn(paddle.to_numpy(other), tensor)
-            tolerance = self._tolerance
-            if statistic:
-                tolerance = max(tolerance, STATISTICS)
-            elif note is not None:
-                tolerance = max(tolerance, AFTER_OPTIMIZER)
-            difference = relative_difference(one, two, 0.0 if statistic else floor)
-            excuse = ""
-            if name == "running_var" and known.is_biased_variance(
-                one, two, self._samples.get(path, 0)
-            ):
-                excuse = known.BIASED_VARIANCE
-            elif not statistic and note is not None and known.RMSPROP in note:
-                excuse = known.RMSPROP
-            elif not statistic and note is not None and difference > tolerance:
-                noise = self._noise.get((path, name))
-                if noise is not None and (
-                    relative_difference(one[~noise], two[~noise], floor) <= tolerance
-                ):
-                    excuse = f"its gradient is rounding only, which {optimizer} scales up"
-                    # The next step starts from one and the same value.
-                    paddle.assign(other, turn(one, other))
-            if statistic:
-                cause = self._weights.get(path) or causes.cause_of_statistics(
-                    self._models.pairs[path]
-                )
-            else:
-                cause = "the gradients agree, so the optimizers do not: compare their settings"
-            self._add(step, path, name, difference, cause, tolerance, excuse)
-        if note is not None:
-            self._tolerance = max(self._tolerance, AFTER_OPTIMIZER)
-            if known.RMSPROP in note:
-                self._excuse = known.RMSPROP
-
-    def _tensors(self, pair: Pair) -> Iterator[tuple[str, Any, Any, Any]]:
-        """Yield name, PyTorch's tensor, Paddle's, and ``turn(values of one, the other)``."""
-        torch, paddle = self._models.torch, self._models.paddle
-        ours = {**torch.parameters(pair.torch), **torch.buffers(pair.torch)}
-        theirs = {**paddle.parameters(pair.paddle), **paddle.buffers(pair.paddle)}
-        kind = kind_of(pair.torch)
-        if kind is not None and kind is kind_of(pair.paddle):
-            for name, other in kind.tensors:
-                if name in ours and other in theirs:
-
-                    def turn(array: NDArray[Any], like: Any, name: str = name) -> NDArray[Any]:
-                        same = other_way(kind, name, pair.paddle, array, tuple(like.shape))
-                        return array if same is None else same
-
-                    yield name, ours[name], theirs[other], turn
-            return
-        for name, tensor in ours.items():
-            if name in theirs and tuple(theirs[name].shape) == tuple(tensor.shape):
-                yield name, tensor, theirs[name], lambda array, like: array
-            else:
-                text = f"{name!r} of {pair.path!r} ({type(pair.torch).__name__}) was not compared"
-                if text not in self.notes:
-                    self.notes.append(text)
-
-    def _count_samples(self, pair: Pair, key: Key, value: NDArray[Any]) -> None:
-        kind = kind_of(pair.torch)
-        if key.what == "input" and kind is not None and kind.name == "BatchNorm" and value.ndim > 1:
-            samples = value.size // max(value.shape[1], 1)
-            self._samples[pair.path] = min(samples, self._samples.get(pair.path, samples))
-
-    def _is_leaf(self, pair: Pair) -> bool:
-        return not self._models.torch.children(pair.torch)
-
-    def _add(
         self,
         step: int,
         path: str,
-        quantity: str,
-        difference: float,
-        cause: str,
+        gradients: list[tuple[str, Any, Any]],
+        floor: float,
+        failed: bool,
+    ) -> None:
+        for name, one, other in gradients:
+            quantity = f"gradient of {name}"
+            if one is None and other is None:
+                continue
+            if one is None or other is None:
+                if not failed:
+                    where = "PyTorch" if one is None else "Paddle"
+                    cause = f"no gradient reaches it in {where}: frozen, detached or not used"
+                    self._part(step, path, quantity, cause)
+            elif not self._compare(step, Key(path, 0, quantity, ""), one, other, floor):
+                self._part_at_last_row(causes.cause_of_gradient(self._models.pairs[path]))
+
+    # --- after a step
+
+    def parameters(self, step: int, note: str | None) -> None:
+        """Compare parameters and statistics after a step, and make Paddle's those of PyTorch."""
+        torch, paddle = self._models.torch, self._models.paddle
+        read = []
+        for path, links in self._links.items():
+            pair = self._models.pairs[path]
+            ours, theirs = own_tensors(torch, pair.torch), own_tensors(paddle, pair.paddle)
+            for link in links:  # ``self.count += 1`` puts another tensor there
+                now = link._replace(
+                    torch=ours.get(link.name, link.torch),
+                    paddle=theirs.get(link.paddle_name, link.paddle),
+                )
+                one = now.of_torch(torch.to_numpy(now.torch))
+                read.append((path, now, one, paddle.to_numpy(now.paddle)))
+        floor = FLOOR * largest(one for _, _, one, _ in read)
+        for path, link, one, raw in read:
+            pair, other = self._models.pairs[path], link.in_torch(raw)
+            statistic = link.name.startswith("running_")
+            tolerance, excuse = None, ""
+            if statistic:
+                cause = self._weights.get(path) or causes.cause_of_statistics(pair)
+                if link.name == "running_var" and self._is_biased(path, pair, other):
+                    excuse = known.BIASED_VARIANCE
+            else:
+                cause = self._weights.get(path) or (
+                    "the gradients agree, so the optimizers do not: compare their settings"
+                )
+                if note is not None and known.RMSPROP in note:
+                    excuse = known.RMSPROP
+                elif note is not None and "agree to that only" in note:
+                    tolerance = OTHER_OPTIMIZERS
+            key = Key(path, 0, link.name, "")
+            if not self._compare(
+                step, key, one, other, 0.0 if statistic else floor, tolerance, excuse
+            ):
+                self._part_at_last_row(cause)
+            # What was judged is made the same: rounding does not grow from step to step.
+            same = link.to_paddle(torch.to_numpy(link.torch))
+            if same is not None and not np.array_equal(same, raw):
+                paddle.assign(link.paddle, same)
+
+    def _is_biased(self, path: str, pair: Pair, other: NDArray[Any]) -> bool:
+        if path not in self.statistics or path not in self._inputs:
+            return False
+        before, batches = self.statistics[path]
+        momentum = vars(pair.torch).get("momentum")
+        if momentum is not None and before.dtype == np.float64:
+            momentum = 1 - float(np.float32(1 - momentum))
+        expected = known.biased_variance(before, self._inputs[path], momentum, batches)
+        if expected.shape != other.shape:
+            return False
+        seen = difference(expected, other)
+        key = Key(path, 0, "running_var", "")
+        return seen.relative <= self._yardstick.relative(key, seen.scale)
+
+    def _keep_inputs(self, pair: Pair, key: Key, value: NDArray[Any]) -> None:
+        kind = kind_of(pair.torch)
+        is_norm = kind is not None and kind.name == "BatchNorm" and pair.torch.training
+        if is_norm and key.what == "input" and value.ndim > 1:
+            self._inputs.setdefault(pair.path, []).append(value)
+
+    # --- one comparison
+
+    def _compare(
+        self,
+        step: int,
+        key: Key,
+        one: NDArray[Any],
+        other: NDArray[Any],
+        floor: float,
         tolerance: float | None = None,
         excuse: str = "",
-    ) -> None:
-        tolerance = self._tolerance if tolerance is None else tolerance
-        excuse = (excuse or self._excuse) if difference > tolerance else ""
-        layer = self._models.torch_layers[path]
-        kind = type(layer).__name__
-        self.rows.append(Row(step, path, kind, quantity, difference, tolerance, excuse))
-        if self.first is None and not self.rows[-1].agrees:
-            self.first = Divergence(step, path, quantity, difference, cause)
+    ) -> bool:
+        """Add a row; return whether the two agree."""
+        if one.shape != other.shape and one.size == other.size and key.path:
+            other = other.reshape(
+                one.shape
+            )  # a view more or less: what follows shows if it matters
+        seen = difference(one, other, floor)
+        if tolerance is None:
+            tolerance = self._yardstick.relative(key, seen.scale)
+            if tolerance > BLIND and self._yardstick.measures:
+                text = f"{key.what}: rounding alone moves it by {tolerance:.0e} of its size"
+                self.blind.setdefault(key.path, text)
+        agrees = seen.relative <= tolerance
+        self.rows.append(
+            Row(
+                step,
+                key.path,
+                type(self._models.torch_layers[key.path]).__name__,
+                key.what,
+                seen.relative,
+                tolerance,
+                "" if agrees else excuse,
+                seen.where,
+                seen.values,
+                0 if agrees else count_apart(one, other, tolerance * seen.scale),
+            )
+        )
+        return self.rows[-1].agrees
+
+    def _part(self, step: int, path: str, quantity: str, cause: str) -> None:
+        """Add a row for what can't be compared."""
+        kind = type(self._models.torch_layers[path]).__name__
+        self.rows.append(Row(step, path, kind, quantity, float("inf"), 0.0))
+        self._part_at_last_row(cause)
+
+    def _part_at_last_row(self, cause: str) -> None:
+        row = self.rows[-1]
+        self.found.append(Divergence(row.step, row.layer, row.quantity, row.difference, cause))
+
+    def _is_leaf(self, pair: Pair) -> bool:
+        return is_end(self._models.torch, pair.torch)
 
 
-def _gradient(framework: Any, tensor: Any, turned: Any) -> NDArray[Any] | None:
-    gradient = framework.gradient(tensor)
-    return None if gradient is None else turned(framework.to_numpy(gradient))
+def _items(recording: Recording) -> _Items:
+    """Return the places of the tensors that each call of a layer took and returned."""
+    found: _Items = {}
+    for path, call, what, item in recording.values:
+        found.setdefault((path, call, what), []).append(item)
+    return found
 
 
-def _largest(arrays: Iterable[NDArray[Any] | None]) -> float:
-    """Return the largest finite magnitude in floating arrays, 0 if there is none."""
-    largest = 0.0
-    for array in arrays:
-        if array is not None and array.dtype.kind == "f" and array.size:
-            largest = max(largest, float(np.abs(array[np.isfinite(array)]).max(initial=0.0)))
-    return largest
+def _other_key(key: Key, pair: Pair, items: tuple[_Items, _Items]) -> Key | None:
+    theirs = items[1].get((pair.paddle_path, key.call, key.what), [])
+    item = matching_item(key.item, items[0][key.path, key.call, key.what], theirs)
+    return None if item is None else Key(pair.paddle_path, key.call, key.what, item)
+
+
+def _other_outputs(items: tuple[_Items, _Items]) -> str:
+    counts = [len(of_side.get(("", 0, "output"), ())) for of_side in items]
+    return f"Paddle's model returns {counts[1]} tensor(s), PyTorch's {counts[0]}"
 
 
 def _shortened(text: str, most: int = 600) -> str:
