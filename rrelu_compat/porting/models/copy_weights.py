@@ -2,46 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rrelu_compat.porting.models.correspondence import (
-    KINDS,
-    NO_COUNTERPART,
-    Kind,
-    is_transposed,
+    is_ambiguous,
     kind_of,
-    other_way,
+    links_of,
+    own_tensors,
 )
 from rrelu_compat.porting.models.frameworks import Framework, framework_of
-from rrelu_compat.porting.models.layers import layers_of, paths_that_correspond
+from rrelu_compat.porting.models.layers import layers_of
+from rrelu_compat.porting.models.pairing import close_to, corresponding, inner_paths
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from rrelu_compat.porting.models.correspondence import Link
 
-def copy_weights(source: Any, target: Any, *, names: Mapping[str, str] | None = None) -> None:
-    """Copy the parameters and running statistics of a model into its port to the other framework.
+#: An error lists this many lines at most.
+_MOST = 25
 
-    Copies Linear (Paddle keeps its weight transposed), Conv, ConvTranspose, BatchNorm (also its running
-    mean and variance, whose names differ), InstanceNorm, LayerNorm, GroupNorm and Embedding. Layers
-    correspond by their path in the model, ``features.0.conv``.
+
+def copy_weights(
+    source: Any,
+    target: Any,
+    *,
+    names: Mapping[str, str] | None = None,
+    skip: Sequence[str] = (),
+    transposed: Mapping[str, bool] | None = None,
+) -> None:
+    """Copy the parameters and buffers of a model into its port to the other framework.
+
+    Knows Linear (Paddle keeps its weight transposed), Conv, ConvTranspose, BatchNorm (also its running
+    mean and variance, whose names differ), InstanceNorm, LayerNorm, GroupNorm, Embedding, LSTM, GRU and
+    RNN with their cells, MultiheadAttention (Paddle keeps three matrices where PyTorch has one), what is
+    made of these as Transformer layers are, PReLU, Bilinear, ``weight_norm`` and ``spectral_norm``.
+    Parameters and buffers of other layers go by name and shape. Layers correspond by their path in the
+    model, ``features.0.conv``.
 
     Parameters
     ----------
     source, target : torch.nn.Module or paddle.nn.Layer
         One of each, in either order; data-parallel and compiled wrappers are looked through.
     names : mapping of str to str, optional
-        Path of a layer in `source` to its path in `target`, for those whose paths differ.
+        Path of a layer in `source` to its path in `target`, for those whose paths differ; a prefix of
+        paths, or ``*`` for one part, does for many.
+    skip : sequence of str, optional
+        Paths of layers in `source` or `target` that stay as they are, with all that is in them: another
+        head, for example.
+    transposed : mapping of str to bool, optional
+        For square matrices of layers that are not known here, by ``path.name`` in the PyTorch model:
+        whether Paddle keeps them transposed. Nobody can tell it from their shape.
 
     Raises
     ------
     TypeError
         If `source` and `target` are not one model of each framework.
     ValueError
-        If something can't be copied: another kind of layer with parameters, a layer without its
-        counterpart, other shapes or dtypes, parameters that only one of the models shares between
-        layers. Nothing has been copied then, and the message lists everything that is wrong.
+        If something can't be copied: a layer or a parameter without its counterpart, other shapes or
+        dtypes, parameters that only one of the models shares between layers. Nothing has been copied
+        then, and the message lists what is wrong.
 
     Examples
     --------
@@ -57,36 +78,73 @@ def copy_weights(source: Any, target: Any, *, names: Mapping[str, str] | None = 
             f"source and target are both {here.name} models: one of each framework is allowed "
             "(load_state_dict copies within a framework)"
         )
-    sources = layers_with_weights(source, here)
-    targets = layers_with_weights(target, there)
-    renamed = _renamed(sources, targets, names or {})
-    problems = [
-        f"{path!r} of source ({_title(layer)}) has no counterpart {path!r} in target"
-        + (", which names gives to another layer" if path in targets else "")
-        for path, layer in sources.items()
-        if path not in renamed
-    ]
-    problems += [
-        f"{path!r} of target ({_title(layer)}) has no counterpart in source"
-        for path, layer in targets.items()
-        if path not in renamed.values()
-    ]
-    copies: list[tuple[Any, NDArray[Any]]] = []
-    shared: dict[int, int] = {}
-    for path, layer in sources.items():
-        if path in renamed:
-            try:
-                for one, other, array in _pairs(here, there, layer, targets[renamed[path]]):
-                    if shared.setdefault(id(one), id(other)) != id(other):
-                        raise ValueError("shares a parameter with another layer, in source only")
-                    copies.append((other, array))
-            except ValueError as error:
-                problems.append(f"{path!r}: {error}")
-    if len(set(shared.values())) < len(shared):
-        problems.append("layers of target share a parameter that they do not share in source")
-    if problems:
-        raise ValueError("nothing was copied:\n  " + "\n  ".join(problems))
+    sources = layers_of(here.unwrapped(source), here)
+    targets = layers_of(there.unwrapped(target), there)
+    for argument in skip:
+        if argument not in sources and argument not in targets:
+            raise ValueError(
+                f"skip has {argument!r}, which neither model has" + close_to(argument, sources)
+            )
+    renamed = corresponding(sources, targets, names or {}, ("source", "target"))
+    problems, copies, shared = _Problems(), [], {}
+    named = set(renamed.values())
+    for path, layer, other_path, framework, where in (
+        *((path, layer, renamed.get(path), here, "source") for path, layer in sources.items()),
+        *(
+            (path, layer, path if path in named else None, there, "target")
+            for path, layer in targets.items()
+        ),
+    ):
+        inside = inner_paths(framework, sources if where == "source" else targets)
+        if _skipped(path, skip) or path in inside or not own_tensors(framework, layer):
+            continue
+        if other_path is None:
+            other = "target" if where == "source" else "source"
+            like = f" {path!r}" if where == "source" else ""
+            text = f"of {where} ({_title(layer)}) has no counterpart{like} in {other}"
+            if where == "source" and path in named:
+                text += ", which names gives to another layer"
+            problems.add(f"{path!r} {text}")
+    for path, other_path in renamed.items():
+        if _skipped(path, skip) or _skipped(other_path, skip):
+            continue
+        if path in inner_paths(here, sources) or other_path in inner_paths(there, targets):
+            continue
+        layer, other = sources[path], targets[other_path]
+        try:
+            torch_path = path if here.name == "torch" else other_path
+            said = {
+                name.removeprefix(f"{torch_path}.").lstrip("."): value
+                for name, value in (transposed or {}).items()
+                if name.rpartition(".")[0] == torch_path
+            }
+            for one, two, key in _pairs(here, there, layer, other, said, copies):
+                if shared.setdefault((id(one), key), id(two)) != id(two):
+                    raise ValueError("shares a parameter with another layer, in source only")
+        except ValueError as error:
+            problems.add(f"{path!r}: {error}")
+    if len(set(shared.values())) < len({one for one, _ in shared}):
+        problems.add("layers of target share a parameter that they do not share in source")
+    problems.check()
     _assign(there, copies)
+
+
+class _Problems:
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def add(self, line: str) -> None:
+        self._lines.append(line)
+
+    def check(self) -> None:
+        if self._lines:
+            rest = len(self._lines) - _MOST
+            lines = self._lines[:_MOST] + ([f"... and {rest} more"] if rest > 0 else [])
+            raise ValueError("nothing was copied:\n  " + "\n  ".join(lines))
+
+
+def _skipped(path: str, skip: Sequence[str]) -> bool:
+    return any(path == one or path.startswith(f"{one}.") for one in skip)
 
 
 def _assign(framework: Framework, copies: list[tuple[Any, NDArray[Any]]]) -> None:
@@ -101,89 +159,66 @@ def _assign(framework: Framework, copies: list[tuple[Any, NDArray[Any]]]) -> Non
         raise ValueError(f"nothing was copied: target can't be written to: {error}") from error
 
 
-def layers_with_weights(model: Any, framework: Framework) -> dict[str, Any]:
-    """Return the layers that hold parameters or buffers of their own, by path."""
-    return {
-        path: layer
-        for path, layer in layers_of(framework.unwrapped(model), framework).items()
-        if weights_of(layer, framework)
-    }
-
-
-def weights_of(layer: Any, framework: Framework) -> dict[str, Any]:
-    """Return the parameters and buffers of `layer` itself that a counterpart has as well."""
-    own = {**framework.parameters(layer), **framework.buffers(layer)}
-    return {name: tensor for name, tensor in own.items() if name not in NO_COUNTERPART}
-
-
-def _renamed(
-    sources: Mapping[str, Any], targets: Mapping[str, Any], names: Mapping[str, str]
-) -> dict[str, str]:
-    """Return the path in `target` of each layer of `source` that has one."""
-    if not isinstance(names, Mapping):
-        raise TypeError(
-            f"names={names!r}: a mapping of paths in source to paths in target is allowed"
-        )
-    for path, other in names.items():
-        if path not in sources:
-            raise ValueError(f"names has {path!r}: source has {sorted(sources)}")
-        if other not in targets:
-            raise ValueError(f"names has {path!r}: {other!r}: target has {sorted(targets)}")
-    return paths_that_correspond(sources, targets, names)
-
-
 def _title(layer: object) -> str:
     return f"{type(layer).__module__.partition('.')[0]} {type(layer).__name__}"
 
 
 def _pairs(
-    here: Framework, there: Framework, layer: Any, other: Any
-) -> list[tuple[Any, Any, NDArray[Any]]]:
-    """Return (source tensor, target tensor, values for the target) for each weight of a layer."""
-    kind = _kind_of_both(layer, other)
-    sources, targets = weights_of(layer, here), weights_of(other, there)
-    by_name = {pair[here.name == "paddle"]: pair[there.name == "paddle"] for pair in kind.tensors}
-    if unknown := sorted(set(sources) - set(by_name)):
-        raise ValueError(f"{_title(layer)} has {unknown}, which no {kind.name} layer has")
-    expected = {by_name[name] for name in sources}
-    if expected != set(targets):
+    here: Framework,
+    there: Framework,
+    layer: Any,
+    other: Any,
+    transposed: Mapping[str, bool],
+    copies: list[tuple[Any, NDArray[Any]]],
+) -> list[tuple[Any, Any, str]]:
+    """Add (target tensor, values) to `copies`; return (source tensor, target tensor, which part)."""
+    kind, counterpart = kind_of(layer), kind_of(other)
+    if kind is not counterpart and (own_tensors(here, layer) or own_tensors(there, other)):
+        raise ValueError(f"{_title(layer)} in source is {_title(other)} in target")
+    to_paddle = there.name == "paddle"
+    torch_layer, paddle_layer = (layer, other) if to_paddle else (other, layer)
+    torch, paddle = (here, there) if to_paddle else (there, here)
+    ours, theirs = own_tensors(torch, torch_layer), own_tensors(paddle, paddle_layer)
+    links, left, right = links_of(ours, theirs, torch_layer, paddle_layer, transposed)
+    if left or right:
+        names = sorted(own_tensors(here, layer)), sorted(own_tensors(there, other))
         raise ValueError(
-            f"source has {sorted(sources)}, target {sorted(targets)}: "
+            f"source has {names[0]}, target {names[1]}: "
             "one has an option (bias, affine, running statistics) that the other has not"
         )
-    paddle_layer = layer if here.name == "paddle" else other
-    pairs = []
-    for name, tensor in sources.items():
-        target = targets[by_name[name]]
-        for framework, one, where in ((here, tensor, "source"), (there, target, "target")):
-            if not framework.has_values(one):
-                raise ValueError(
-                    f"{name} has no values in {where}: run a lazy layer once, move one on 'meta' to a device"
-                )
-        if here.dtype(tensor) != there.dtype(target):
+    found, wholes = [], {}
+    for link in links:
+        one, two = (link.torch, link.paddle) if to_paddle else (link.paddle, link.torch)
+        _check_values(here, there, link, one, two)
+        if is_ambiguous(link, torch_layer, paddle_layer) and link.name not in transposed:
             raise ValueError(
-                f"{name} is {here.dtype(tensor)} in source and {there.dtype(target)} in target: "
-                "convert one of the models first"
+                f"{link.name} is a square matrix of {_title(layer)}, of which nobody can tell whether Paddle "
+                f"keeps it transposed: say it with transposed={{'path.{link.name}': False}}"
             )
-        array, shape = here.to_numpy(tensor), tuple(target.shape)
-        values = other_way(kind, name, paddle_layer, array, shape)
+        if to_paddle:
+            values = link.to_paddle(torch.to_numpy(link.torch))
+        else:
+            whole = wholes.get(id(two), torch.to_numpy(link.torch))
+            values = wholes[id(two)] = link.to_torch(paddle.to_numpy(link.paddle), whole)
         if values is None:
-            turned = " (transposed)" if is_transposed(kind, name, paddle_layer) else ""
+            turned = " (transposed)" if link.transposed else ""
             raise ValueError(
-                f"{name} is {array.shape} in source{turned} and {shape} in target, a {_title(other)}"
+                f"{link.name} is {tuple(one.shape)} in source{turned} and {tuple(two.shape)} in target, "
+                f"a {_title(other)}"
             )
-        pairs.append((tensor, target, values))
-    return pairs
+        copies.append((two, values))
+        found.append((one, two, str(link.rows)))
+    return found
 
 
-def _kind_of_both(layer: object, other: object) -> Kind:
-    kind, counterpart = kind_of(layer), kind_of(other)
-    if kind is None or counterpart is None:
-        unknown = layer if kind is None else other
+def _check_values(here: Framework, there: Framework, link: Link, one: Any, two: Any) -> None:
+    for framework, tensor, where in ((here, one, "source"), (there, two, "target")):
+        if not framework.has_values(tensor):
+            raise ValueError(
+                f"{link.name} has no values in {where}: run a lazy layer once, move one on 'meta' to a device"
+            )
+    if here.dtype(one) != there.dtype(two):
         raise ValueError(
-            f"{_title(unknown)} is not a layer that can be copied: "
-            f"{', '.join(known.name for known in KINDS)} are"
+            f"{link.name} is {here.dtype(one)} in source and {there.dtype(two)} in target: "
+            "convert one of the models first"
         )
-    if kind is not counterpart:
-        raise ValueError(f"{_title(layer)} in source is {_title(other)} in target")
-    return kind

@@ -6,7 +6,7 @@ import torch
 
 import rrelu_compat
 from rrelu_compat.porting import compare
-from rrelu_compat.porting.models.comparing.known import is_biased_variance
+from rrelu_compat.porting.models.comparing.known import BIASED_VARIANCE
 
 ROWS = np.random.default_rng(0).normal(size=(6, 4))
 
@@ -41,13 +41,19 @@ def test_the_steps_are_plain_training(both):
         assert loss.item() == pytest.approx(expected, rel=1e-12)
 
 
-def test_a_variance_is_biased_by_no_more_than_the_number_of_samples():
-    unbiased = np.array([1.0, 2.0])
-    assert is_biased_variance(unbiased, unbiased * 7 / 8, 8)
-    assert is_biased_variance(unbiased, unbiased * 15 / 16, 8)
-    for wrong in (unbiased * 0.8, unbiased * 1.01, unbiased * [7 / 8, 0.5]):
-        assert not is_biased_variance(unbiased, wrong, 8)
-    assert not is_biased_variance(unbiased, unbiased * 7 / 8, 0)
+def test_the_biased_variance_is_what_paddle_must_have(both):
+    ours, theirs = both(lambda kit: kit.Sequential(kit.BatchNorm1d(4), kit.RReLU()))
+    result = compare(ours, theirs, ROWS, seed=3, steps=3)
+    assert result.proven
+    assert {row.known for row in result.rows if row.quantity == "running_var"} == {BIASED_VARIANCE}
+
+    def a_quarter_too_low(layer, inputs, output):
+        layer._variance.set_value(layer._variance * 0.96)
+
+    theirs[0].register_forward_post_hook(a_quarter_too_low)
+    first = compare(ours, theirs, ROWS, seed=3).first
+    assert first is not None
+    assert first.quantity == "running_var"
 
 
 def test_a_variance_that_is_wrong_is_no_bias(both):

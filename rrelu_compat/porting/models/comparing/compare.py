@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rrelu_compat.porting.models.comparing import known
-from rrelu_compat.porting.models.comparing.causes import weights_that_differ
+from rrelu_compat.porting.models.comparing.alignment import give_generators
+from rrelu_compat.porting.models.comparing.causes import linked, weights_that_differ
 from rrelu_compat.porting.models.comparing.judge import Judge
-from rrelu_compat.porting.models.comparing.pairing import align, give_generators, is_random
-from rrelu_compat.porting.models.comparing.recording import record, tensors_in
+from rrelu_compat.porting.models.comparing.proof import Proof
+from rrelu_compat.porting.models.comparing.recording import record
 from rrelu_compat.porting.models.comparing.result import Comparison
+from rrelu_compat.porting.models.comparing.sensitivity import Standing, make_equal, measure
 from rrelu_compat.porting.models.comparing.settings import settings_that_differ
+from rrelu_compat.porting.models.comparing.structures import tensors_in
+from rrelu_compat.porting.models.comparing.tolerance import UNIT, Yardstick
 from rrelu_compat.porting.models.comparing.untouched import process_stream, untouched
+from rrelu_compat.porting.models.correspondence import kind_of
+from rrelu_compat.porting.models.draws import CurrentDraws, Draws
+from rrelu_compat.porting.models.pairing import align
 from rrelu_compat.slopes import check_uint64
 
 if TYPE_CHECKING:
@@ -21,13 +29,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rrelu_compat.porting.models.comparing.pairing import Models
+    from rrelu_compat.porting.models.comparing.recording import Key, Recording
     from rrelu_compat.porting.models.frameworks import Framework
+    from rrelu_compat.porting.models.pairing import Models, Pair
 
-#: How much of the largest value rounding explains, by dtype.
-TOLERANCES = {"float64": 1e-9, "float32": 1e-4, "float16": 3e-2, "bfloat16": 2e-1}
-#: In float64 with normalization layers, whose epsilon Paddle keeps as float32.
-TOLERANCE_WITH_EPSILON = 1e-7
 #: Exact in binary, because Paddle keeps some constants as float32.
 LEARNING_RATE = 2.0**-6
 
@@ -51,7 +56,10 @@ def compare(
     another one; then each step runs forward, backward and an optimizer step in both, and what passes
     each layer is compared: inputs, outputs, gradients at the inputs and of the parameters, parameters
     and running statistics after the step. The first place where the two part is reported with what is
-    likely wrong there. The comparison ends with the step in which they part.
+    likely wrong there. Each layer of Paddle's model goes on with what PyTorch's took and gave, so that
+    one difference hides nothing and rounding does not add up; after each step parameters are made equal.
+    Dropout and its like take their numbers from the slopes' counter stream in both models. The comparison
+    ends with the step in which they part.
 
     The models are as before when it is done: parameters, statistics, gradients, modes, generators and
     random states.
@@ -81,9 +89,8 @@ def compare(
         Path of a layer in `torch_model` to its path in `paddle_model`, where they differ. RReLU layers
         that have no namesake are paired in order if there are as many.
     tolerance : float, optional
-        Relative difference that rounding explains. Default, by dtype: 1e-9 for float64 (1e-7 with
-        normalization layers, whose epsilon Paddle keeps as float32), 1e-4 for float32, 0.03 for
-        float16, 0.2 for bfloat16.
+        Relative difference that rounding explains. Default: derived for each value from what one unit in
+        the last place of a layer's inputs and weights does to it, measured in the run.
 
     Returns
     -------
@@ -128,45 +135,101 @@ def compare(
         (models.torch, models.torch_model, models.torch_layers),
         (models.paddle, models.paddle_model, models.paddle_layers),
     )
+    reference = (models.torch, models.torch_model, models.torch_layers)
+    numbers = (
+        {path: number for number, path in enumerate(models.pairs)},
+        {pair.paddle_path: number for number, pair in enumerate(models.pairs.values())},
+    )
+    rounded: dict[str, None] = {}
+    single = models.torch.in_single_precision(rounded) if dtype == "float64" else nullcontext()
+    where = CurrentDraws()
     with (
         untouched(models.torch, models.torch_layers),
         untouched(models.paddle, models.paddle_layers),
         process_stream() as stream,
+        single,
+        models.torch.aligned_draws(where),
+        models.paddle.aligned_draws(where),
     ):
         _set_modes(models, training)
         aligned, unaligned = give_generators(models, seed)
-        unaligned += _random_layers(models)
-        judge = Judge(
-            models, weights_that_differ(models), dtype, _tolerance(models, dtype, tolerance)
-        )
+        proof = Proof(models, dtype, training)
+        for line in unaligned:
+            proof.add("not aligned", line)
+        yardstick = Yardstick(dtype, _checked(tolerance))
+        links, alone = linked(models)
+        for line in alone:
+            proof.add("not compared", line)
+        judge = Judge(models, links, weights_that_differ(models, links), yardstick)
         made = [
             _optimizer(framework, layers, maker)
             for (framework, _, layers), maker in zip(sides, optimizers, strict=True)
         ]
         note = known.optimizer_note(made[1])
+        if dtype == "float64":
+            known.rounded_constants(made[0])
         ends = {pair.path for pair in models.ends()}, {pair.paddle_path for pair in models.ends()}
-        drawn = [0, 0]  # functional calls so far, each framework's own
+        drawn = 0  # functional calls so far
         for step in range(1, steps + 1):
-            recordings = []
-            for side, (framework, model, layers) in enumerate(sides):
-                stream.reposition(seed, drawn[side])
+
+            def run(
+                side: int, go_on_with: Any = None, step: int = step, drawn: int = drawn
+            ) -> Recording:
+                framework, model, layers = sides[side]
+                stream.reposition(seed, drawn)
+                where.draws = Draws(seed, step, numbers[side])
                 arguments, keywords = _tensors(framework, layers, given)
                 scalar = losses[side] or _weighted_sum(framework, seed)
-                recordings.append(
-                    record(framework, model, layers, ends[side], arguments, keywords, scalar)
+                try:
+                    with framework.keeps_random_state():  # what is not aligned is at least repeated
+                        return record(
+                            framework,
+                            model,
+                            layers,
+                            ends[side],
+                            arguments,
+                            keywords,
+                            scalar,
+                            draws=where.draws,
+                            go_on_with=go_on_with,
+                        )
+                finally:
+                    where.draws = None
+
+            before = Standing(*reference)
+            ours = run(0)
+            if ours.error is not None:
+                raise ours.error
+            drawn = stream.call
+            gradients = before.results()
+            proof.see_gradients(gradients)
+            expected = _expected_variances(models, before, ours)
+            if yardstick.given is None:
+                yardstick.moved = measure(
+                    models.torch,
+                    models.torch_layers,
+                    ours,
+                    lambda change: run(0, change),
+                    before.results,
+                    before.put_back,
+                    dtype,
+                    seed,
                 )
-                drawn[side] = stream.call
-            if recordings[0].error is not None:
-                raise recordings[0].error
-            judge.passes(step, *recordings)
+                before.put_after(gradients)
+            theirs = run(1, _the_same(models, ours))
+            judge.passes(step, ours, theirs)
+            proof.see(ours, theirs)
+            del ours, theirs
             if judge.first is not None:
                 break
+            make_equal(models, judge, gradients=True)
             for descent in made:
                 if descent is not None:
                     descent.step()
-            judge.parameters(step, type(made[1]).__name__, note)
+            judge.parameters(step, type(made[1]).__name__, note, expected)
             if judge.first is not None:
                 break
+            make_equal(models, judge)
             for framework, _, layers in sides:
                 for tensor in _parameters(framework, layers):
                     framework.put_gradient(tensor, None)
@@ -178,8 +241,63 @@ def compare(
         losses=tuple(judge.losses),
         aligned=tuple(aligned),
         unaligned=tuple(unaligned),
-        notes=tuple(_notes(models, judge, note)),
+        notes=tuple(_notes(models, judge, note, rounded)),
+        open=proof.finish(),
+        raised=judge.raised,
     )
+
+
+def _the_same(
+    models: Models, ours: Recording
+) -> Callable[[Key, NDArray[Any]], NDArray[Any] | None]:
+    """Let Paddle's layers go on with what PyTorch's took and gave, so that rounding does not add up."""
+    pairs = {pair.paddle_path: pair for pair in models.pairs.values()}
+    items: dict[tuple[str, int, str], list[Key]] = {}
+    for key in ours.values:
+        items.setdefault((key.path, key.call, key.what), []).append(key)
+
+    def go_on_with(key: Key, values: NDArray[Any]) -> NDArray[Any] | None:
+        pair = pairs.get(key.path)
+        if pair is None or values.dtype.kind != "f" or not values.size:
+            return None
+        if key.what == "input" and _writes_into_its_input(pair):
+            return None
+        found = items.get((pair.path, key.call, key.what), [])
+        same = [one for one in found if one.item == key.item]
+        other = ours.values[same[0]] if same else ours.values[found[0]] if len(found) == 1 else None
+        if other is None or other.shape != values.shape or not np.isfinite(values).all():
+            return None
+        return None if np.array_equal(other, values) else other
+
+    return go_on_with
+
+
+def _writes_into_its_input(pair: Pair) -> bool:
+    return any(
+        getattr(layer, name, False)
+        for layer in (pair.torch, pair.paddle)
+        for name in ("inplace", "_inplace")
+    )
+
+
+def _expected_variances(
+    models: Models, before: Standing, ours: Recording
+) -> dict[str, NDArray[Any]]:
+    """Return, by path, the running variances that Paddle's BatchNorm layers must have after the pass."""
+    found = {}
+    for path, pair in models.pairs.items():
+        kind, variance = kind_of(pair.torch), before.buffer(path, "running_var")
+        if kind is None or kind.name != "BatchNorm" or variance is None or not pair.torch.training:
+            continue
+        inputs = [v for key, v in ours.values.items() if key.path == path and key.what == "input"]
+        batches = before.buffer(path, "num_batches_tracked")
+        momentum = pair.torch.momentum
+        if momentum is not None:
+            momentum = 1 - float(np.float32(1 - momentum))
+        found[path] = known.biased_variance(
+            variance, inputs, momentum, 0 if batches is None else int(batches)
+        )
+    return found
 
 
 def _check_flag_and_count(training: bool, steps: int) -> None:
@@ -209,7 +327,7 @@ def _dtype(models: Models) -> str:
         (models.paddle, models.paddle_layers),
     ):
         dtypes = {framework.dtype(tensor) for tensor in _parameters(framework, layers)}
-        found.append(dtypes & set(TOLERANCES) or {"float64"})
+        found.append(dtypes & set(UNIT) or {"float64"})
     if found[0] != found[1] or len(found[0]) != 1:
         raise ValueError(
             f"torch_model has parameters of {_words(found[0])} and paddle_model of {_words(found[1])}: "
@@ -276,7 +394,7 @@ def _tensors(
 
 def _weighted_sum(framework: Framework, seed: int) -> Callable[[Any], Any]:
     def loss(output: Any) -> Any:
-        tensors = [t for t in tensors_in(output, framework) if framework.asks_gradient(t)]
+        tensors = [t for t in tensors_in(output, framework).values() if framework.asks_gradient(t)]
         if not tensors:
             raise ValueError("the model returns no tensor with a gradient: give loss=")
         random = np.random.default_rng(seed)
@@ -307,22 +425,9 @@ def _set_modes(models: Models, training: bool) -> None:
             model.train() if training else model.eval()
 
 
-def _random_layers(models: Models) -> list[str]:
-    return [
-        f"{path!r} ({type(pair.torch).__name__}) is random, and the frameworks draw differently"
-        for path, pair in models.pairs.items()
-        if is_random(pair.torch) or is_random(pair.paddle)
-    ]
-
-
-def _has_epsilon(models: Models) -> bool:
-    return any("_epsilon" in vars(layer) for layer in models.paddle_layers.values())
-
-
-def _tolerance(models: Models, dtype: str, tolerance: float | None) -> float:
+def _checked(tolerance: float | None) -> float | None:
     if tolerance is None:
-        wide = dtype == "float64" and _has_epsilon(models)
-        return TOLERANCE_WITH_EPSILON if wide else TOLERANCES[dtype]
+        return None
     if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)):
         raise TypeError(f"tolerance={tolerance!r} is not a number")
     if not 0 <= tolerance < 1:
@@ -330,11 +435,12 @@ def _tolerance(models: Models, dtype: str, tolerance: float | None) -> float:
     return tolerance
 
 
-def _notes(models: Models, judge: Judge, optimizer: str | None) -> list[str]:
-    notes = [*models.alone(), *judge.notes]
+def _notes(
+    models: Models, judge: Judge, optimizer: str | None, rounded: dict[str, None]
+) -> list[str]:
+    notes = [*models.alone()]
     notes += list(dict.fromkeys(row.known for row in judge.rows if row.known))
-    if _has_epsilon(models):
-        notes.append(known.FLOAT32_EPSILON)
+    notes += rounded
     if optimizer is not None:
         notes.append(optimizer)
     for path, pair in models.pairs.items():

@@ -7,6 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
+
+#: What is open by the caller's own choice.
+CHOSEN = ("evaluation", "dtype")
+#: The names of what may be missing to a proof.
+NAMES = (
+    *CHOSEN,
+    "not compared",
+    "not exercised",
+    "not aligned",
+    "not finite",
+    "gradients",
+    "settings",
+    "calls",
+    "outputs",
+    "not looked into",
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,9 @@ class Row:
         How much rounding explains.
     known : str
         Why a larger difference is the frameworks' own and no fault, or "".
+    index : tuple of int or None
+        Where the worst element is; `values` are PyTorch's and Paddle's there, and `count` says how many
+        elements differ by more than the tolerance.
     """
 
     step: int
@@ -39,6 +59,9 @@ class Row:
     difference: float
     tolerance: float
     known: str = ""
+    index: tuple[int, ...] | None = None
+    values: tuple[float, float] | None = None
+    count: int = 0
 
     @property
     def agrees(self) -> bool:
@@ -88,7 +111,11 @@ class Comparison:
     unaligned : tuple of str
         What is random and can't be made the same, with the reason: dropout and its like.
     notes : tuple of str
-        Differences that are the frameworks' own, and what was not compared.
+        Differences that are the frameworks' own.
+    open : tuple of str
+        What is missing to a proof, one line each, that begins with a name: ``"not exercised: ..."``.
+    raised : str
+        What Paddle's model raised, or "".
     """
 
     dtype: str
@@ -99,6 +126,8 @@ class Comparison:
     aligned: tuple[str, ...]
     unaligned: tuple[str, ...]
     notes: tuple[str, ...]
+    open: tuple[str, ...] = ()
+    raised: str = ""
 
     @property
     def agree(self) -> bool:
@@ -107,19 +136,34 @@ class Comparison:
 
     @property
     def proven(self) -> bool:
-        """Whether they agree in float64."""
-        return self.agree and self.dtype == "float64"
+        """Whether they agree and nothing is missing to a proof: `open` is empty."""
+        return self.agree and not self.open
 
-    def assert_close(self) -> None:
-        """Raise unless the models agree.
+    def assert_close(self, *, allow: Sequence[str] = ()) -> None:
+        """Raise unless the models agree and nothing is missing to a proof.
+
+        Evaluation mode and a dtype other than float64, which you chose yourself, are no reason to raise.
+
+        Parameters
+        ----------
+        allow : sequence of str
+            Names of what may be missing: "not exercised" for a line of `open` that begins so.
 
         Raises
         ------
+        ValueError
+            If `allow` has a name that is none.
         AssertionError
             With the first place where they part, the likely cause, and the table.
         """
+        if unknown := sorted(set(allow) - set(NAMES)):
+            raise ValueError(f"allow has {unknown[0]!r}: {', '.join(map(repr, NAMES))} are allowed")
         if self.first is not None:
             raise AssertionError(f"{self.first}\n\n{self}")
+        allowed = (*allow, *CHOSEN)
+        if missing := [line for line in self.open if line.partition(":")[0] not in allowed]:
+            lines = "\n".join(missing)
+            raise AssertionError(f"the models agree, but it is no proof:\n{lines}\n\n{self}")
 
     def table(self, step: int | None = None) -> str:
         """Return a table in Markdown: the largest difference of each kind, layer by layer.
@@ -168,8 +212,10 @@ class Comparison:
             for number, (torch_loss, paddle_loss) in _some(self.losses)
         ]
         lines.append(f"RReLU layers aligned: {', '.join(map(repr, self.aligned)) or 'none'}")
-        lines += [f"not aligned: {text}" for text in self.unaligned]
-        lines += [f"note: {text}" for text in self.notes]
+        if self.raised:
+            lines.append(f"exception: {self.raised}")
+        lines += [f"open: {text}" for text in _at_most(self.open)]
+        lines += [f"note: {text}" for text in _at_most(self.notes)]
         return "\n".join(lines)
 
     def _verdict(self) -> str:
@@ -177,7 +223,15 @@ class Comparison:
             return str(self.first)
         if self.proven:
             return "the models agree"
-        return f"the models agree to the rounding of {self.dtype} (float64 would be a proof)"
+        if self.dtype != "float64":
+            return f"the models agree to the rounding of {self.dtype} (float64 would be a proof)"
+        return f"the models agree, but it is no proof: {len(self.open)} thing(s) are open"
+
+
+def _at_most(lines: tuple[str, ...], most: int = 12) -> list[str]:
+    """Return few lines: a report is no longer than a screen, and the attributes have all of them."""
+    rest = len(lines) - most
+    return [*lines[:most], *([f"... and {rest} more"] if rest > 0 else [])]
 
 
 def _column(quantity: str) -> str:

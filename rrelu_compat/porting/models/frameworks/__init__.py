@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from rrelu_compat.porting.models.draws import CurrentDraws
     from rrelu_compat.spec import RReLUSpec
 
 
@@ -66,12 +67,19 @@ class Framework(Protocol):
     def assign(self, tensor: Any, array: NDArray[Any]) -> None:
         """Write values into a tensor, unseen by autograd."""
 
+    def with_values(self, tensor: Any, array: NDArray[Any]) -> Any:
+        """Return a tensor of those values, to the last place, that passes gradients on to `tensor`."""
+
+    def version(self, tensor: Any) -> int:
+        """Return a number that is another one after the tensor was written to."""
+
     def hook(
-        self, layer: Any, on_entry: Callable[..., None], on_exit: Callable[..., None]
+        self, layer: Any, on_entry: Callable[..., Any], on_exit: Callable[..., Any]
     ) -> list[Any]:
         """Call ``on_entry(layer, arguments, keywords)``, ``on_exit(layer, arguments, output)`` each time.
 
-        Returns handles with ``remove()``.
+        What they return, if not None, is (arguments, keywords) or the output to go on with. Returns
+        handles with ``remove()``.
         """
 
     def asks_gradient(self, tensor: Any) -> bool:
@@ -80,8 +88,11 @@ class Framework(Protocol):
     def ask_gradient(self, tensor: Any) -> Any:
         """Ask for the gradient of a leaf and return a copy of it that may be written into."""
 
-    def on_gradient(self, tensor: Any, receive: Callable[[Any], None]) -> None:
-        """Call ``receive(gradient)`` when the gradient of this value is known."""
+    def on_gradient(self, tensor: Any, receive: Callable[[Any], Any]) -> Any:
+        """Call ``receive(gradient)`` when the gradient of this value is known; another may be returned.
+
+        Returns a handle with ``remove()``: as long as it is there, the graph keeps `receive`.
+        """
 
     def gradient(self, tensor: Any) -> Any:
         """Return the gradient of a leaf, or None."""
@@ -91,6 +102,12 @@ class Framework(Protocol):
 
     def sgd(self, parameters: list[Any], learning_rate: float) -> Any:
         """Return an optimizer: plain gradient descent."""
+
+    def aligned_draws(self, where: CurrentDraws) -> AbstractContextManager[None]:
+        """Let the framework's random functions take their numbers from `where`."""
+
+    def in_single_precision(self, seen: dict[str, None]) -> AbstractContextManager[None]:
+        """Round in float64 operators what the other framework rounds; `seen` says what was rounded."""
 
     def random_state(self) -> str | bytes:
         """Return something that is another one after random numbers were drawn on the CPU."""

@@ -15,12 +15,16 @@ from paddle.jit.pir_translated_layer import PirTranslatedLayer
 
 import rrelu_compat.paddle
 from rrelu_compat.errors import BoundsError
+from rrelu_compat.porting.models.frameworks import paddle_draws
+from rrelu_compat.porting.models.frameworks.patches import patched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
+    from rrelu_compat.porting.models.draws import CurrentDraws
     from rrelu_compat.spec import RReLUSpec
 
 name = "paddle"
@@ -101,7 +105,15 @@ def assign(tensor: Any, array: NDArray[Any]) -> None:
         paddle.assign(values.reshape(tensor.shape), tensor)
 
 
-def hook(layer: Any, on_entry: Callable[..., None], on_exit: Callable[..., None]) -> list[Any]:
+def with_values(tensor: Any, array: NDArray[Any]) -> Any:
+    return tensor + (from_numpy(array, tensor) - tensor).detach()
+
+
+def version(tensor: Any) -> int:
+    return int(tensor.inplace_version)
+
+
+def hook(layer: Any, on_entry: Callable[..., Any], on_exit: Callable[..., Any]) -> list[Any]:
     return [
         layer.register_forward_pre_hook(on_entry, with_kwargs=True),
         layer.register_forward_post_hook(on_exit),
@@ -117,8 +129,8 @@ def ask_gradient(tensor: Any) -> Any:
     return tensor.clone()
 
 
-def on_gradient(tensor: Any, receive: Callable[[Any], None]) -> None:
-    tensor.register_hook(receive)
+def on_gradient(tensor: Any, receive: Callable[[Any], Any]) -> Any:
+    return tensor.register_hook(receive)
 
 
 def gradient(tensor: Any) -> Any:
@@ -135,6 +147,14 @@ def put_gradient(tensor: Any, gradient: Any) -> None:
 
 def sgd(parameters: list[Any], learning_rate: float) -> Any:
     return paddle.optimizer.SGD(learning_rate, parameters=parameters)
+
+
+def aligned_draws(where: CurrentDraws) -> AbstractContextManager[None]:
+    return patched(paddle_draws.changes(where))
+
+
+def in_single_precision(seen: dict[str, None]) -> AbstractContextManager[None]:
+    return contextlib.nullcontext()  # PyTorch is the one that follows
 
 
 def random_state() -> str | bytes:
