@@ -270,4 +270,4 @@ def _fitted(values: NDArray[Any], transposed: bool, shape: tuple[int, ...]) -> N
     # Paddle keeps the weights of a layer norm flat, and the bias of Bilinear and norms of weights otherwise.
     if 1 in (values.ndim, len(shape)) and values.size == np.prod(shape, dtype=int):
         values = values.reshape(shape)
-    return np.ascontiguousarray(values) if values.shape == shape else None
+    return np.array(values, order="C") if values.shape == shape else None

@@ -116,15 +116,13 @@ def test_paths_that_differ(x):
     )
     names = {"0": "a", "1": "b"}
     copy_weights(ours, port, names={"0": "a"})
-    result = compare(ours, port, np.ones((2, 3)), seed=1, names=names)
+    result = compare(ours, port, np.random.default_rng(0).normal(size=(8, 3)), seed=1, names=names)
     result.assert_close()
     assert any(row.layer == "0" and row.quantity == "gradient of weight" for row in result.rows)
-    result = compare(
-        ours, port, np.ones((2, 3)), seed=1
-    )  # RReLU by order, the rest is not compared
+    result = compare(ours, port, -np.ones((2, 3)), seed=1)  # in the order of execution
     result.assert_close()
     assert result.aligned == ("1",)
-    assert "'0' (Linear) is in the PyTorch model only" in result.notes
+    assert "names={'0': 'a', '1': 'b'}" in result.notes[0]
     with pytest.raises(ValueError, match="which paddle_model has not"):
         compare(ours, port, np.ones((2, 3)), seed=1, names={"0": "z"})
 
@@ -136,12 +134,16 @@ def test_wrapped_models(x, models):
     assert result.aligned == ("act", "block.1", "twice")
 
 
-def test_parameters_that_no_kind_names_are_compared_by_name():
-    ours = torch.nn.Sequential(torch.nn.PReLU(), torch.nn.LSTMCell(2, 2)).double()
-    theirs = paddle.nn.Sequential(paddle.nn.PReLU()).to(dtype="float64")
-    result = compare(ours[:1], theirs, np.array([[1.0, -1.0]]), seed=1)
-    assert result.agree
-    assert "'weight' of '0' (PReLU) was not compared" in result.notes
+def test_parameters_of_other_layers_are_compared_by_name():
+    ours = torch.nn.Sequential(torch.nn.PReLU(), torch.nn.Linear(2, 2)).double()
+    theirs = paddle.nn.Sequential(paddle.nn.PReLU(), paddle.nn.Linear(2, 2)).to(dtype="float64")
+    copy_weights(ours, theirs)
+    result = compare(ours, theirs, np.array([[1.0, -1.0]]), seed=1)
+    assert result.proven
+    theirs[0]._weight.stop_gradient = True
+    first = compare(ours, theirs, np.array([[1.0, -1.0]]), seed=1).first
+    assert first is not None
+    assert (first.layer, first.quantity) == ("0", "gradient of weight")
 
 
 # --- the result

@@ -176,24 +176,29 @@ def cause_between(
 
 def _other_order(models: Models, ours: Recording, theirs: Recording, key: Key) -> str | None:
     ends = {pair.paddle_path: pair.path for pair in models.ends() if pair.path}
-    seen: list[Key] = []
-    for one in ours.values:
-        if one == key:
-            break
-        if one.what == "output" and one.item == 0 and one.path in ends.values():
-            seen.append(one)
-    called = [one.path for one in seen] + ([key.path] if key.path else [])
-    calls = [
-        ends[one.path]
-        for one in theirs.values
-        if one.what == "output" and one.item == 0 and one.path in ends
-    ]
+    mine = {path: path for path in ends.values()}
+    seen = _outputs_in_order(ours, mine, key)
+    called = seen + ([key.path] if key.path else [])
+    calls = _outputs_in_order(theirs, ends, None)
     if not key.path and len(calls) > len(called):
         return f"Paddle's model calls {calls[len(called)]!r} besides"
     for here, there in zip(called, calls, strict=False):
         if here != there:
             return f"Paddle's model calls {there!r} where PyTorch's calls {here!r}"
     return None
+
+
+def _outputs_in_order(
+    recording: Recording, paths: Mapping[str, str], until: Key | None
+) -> list[str]:
+    """Return the layers in the order in which they returned, each call once."""
+    found: dict[tuple[str, int], str] = {}
+    for key in recording.values:
+        if key == until:
+            break
+        if key.what == "output" and key.path in paths:
+            found.setdefault((key.path, key.call), paths[key.path])
+    return list(found.values())
 
 
 def cause_of_missing_call(models: Models, ours: Recording, theirs: Recording, pair: Pair) -> str:

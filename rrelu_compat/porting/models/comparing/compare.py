@@ -18,6 +18,7 @@ from rrelu_compat.porting.models.comparing.sensitivity import Standing, make_equ
 from rrelu_compat.porting.models.comparing.settings import settings_that_differ
 from rrelu_compat.porting.models.comparing.structures import tensors_in
 from rrelu_compat.porting.models.comparing.tolerance import UNIT, Yardstick
+from rrelu_compat.porting.models.comparing.trial import paired_by_trial
 from rrelu_compat.porting.models.comparing.untouched import process_stream, untouched
 from rrelu_compat.porting.models.correspondence import kind_of
 from rrelu_compat.porting.models.draws import CurrentDraws, Draws
@@ -86,8 +87,9 @@ def compare(
         Make PyTorch's and Paddle's optimizer from a list of parameters. Default: gradient descent with
         a learning rate of 1/64.
     names : mapping of str to str, optional
-        Path of a layer in `torch_model` to its path in `paddle_model`, where they differ. RReLU layers
-        that have no namesake are paired in order if there are as many.
+        Path of a layer in `torch_model` to its path in `paddle_model`, where they differ; a prefix of
+        paths, or ``*`` for one part, does for many. Layers that have no namesake are paired in the order
+        of execution, where kind and sizes are the same; a note says how.
     tolerance : float, optional
         Relative difference that rounding explains. Default: derived for each value from what one unit in
         the last place of a layer's inputs and weights does to it, measured in the run.
@@ -131,6 +133,7 @@ def compare(
     models = align(torch_model, paddle_model, names or {})
     dtype = _dtype(models)
     given = _arrays(models, inputs, dtype)
+    models = paired_by_trial(models, lambda framework, layers: _tensors(framework, layers, given))
     sides = (
         (models.torch, models.torch_model, models.torch_layers),
         (models.paddle, models.paddle_model, models.paddle_layers),
@@ -439,6 +442,8 @@ def _notes(
     models: Models, judge: Judge, optimizer: str | None, rounded: dict[str, None]
 ) -> list[str]:
     notes = [*models.alone()]
+    if models.guessed:
+        notes.append(f"paired in the order of execution: names={dict(models.guessed)}")
     notes += list(dict.fromkeys(row.known for row in judge.rows if row.known))
     notes += rounded
     if optimizer is not None:

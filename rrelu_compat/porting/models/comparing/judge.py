@@ -16,7 +16,7 @@ from rrelu_compat.porting.models.comparing.tolerance import (
     difference,
     largest,
 )
-from rrelu_compat.porting.models.correspondence import kind_of
+from rrelu_compat.porting.models.correspondence import kind_of, links_of, own_tensors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -169,7 +169,15 @@ class Judge:
 
     def links(self, pair: Pair) -> list[Link]:
         """Return what corresponds in two layers."""
-        return self._links[pair.path]
+        # Anew each time: ``self.count += 1`` puts another tensor there.
+        ours = own_tensors(self._models.torch, pair.torch)
+        theirs = own_tensors(self._models.paddle, pair.paddle)
+        fresh = links_of(ours, theirs, pair.torch, pair.paddle)[0]
+        turned = {(link.name, str(link.rows)): link.transposed for link in self._links[pair.path]}
+        return [
+            link._replace(transposed=turned.get((link.name, str(link.rows)), link.transposed))
+            for link in fresh
+        ]
 
     def _parameter_gradients(
         self, path: str
