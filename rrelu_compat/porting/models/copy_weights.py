@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rrelu_compat.porting.models.correspondence import (
@@ -16,6 +15,8 @@ from rrelu_compat.porting.models.layers import layers_of
 from rrelu_compat.porting.models.pairing import close_to, corresponding, inner_paths
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from rrelu_compat.porting.models.correspondence import Link
@@ -86,7 +87,9 @@ def copy_weights(
                 f"skip has {argument!r}, which neither model has" + close_to(argument, sources)
             )
     renamed = corresponding(sources, targets, names or {}, ("source", "target"))
-    problems, copies, shared = _Problems(), [], {}
+    problems = _Problems()
+    copies: list[tuple[Any, NDArray[Any]]] = []
+    shared: dict[tuple[int, str], tuple[int, str]] = {}
     named = set(renamed.values())
     for path, layer, other_path, framework, where in (
         *((path, layer, renamed.get(path), here, "source") for path, layer in sources.items()),
@@ -113,7 +116,9 @@ def copy_weights(
         layer, other = sources[path], targets[other_path]
         if bool(own_tensors(here, layer)) != bool(own_tensors(there, other)):
             one, where, elsewhere = (
-                (layer, "source", "target") if own_tensors(here, layer) else (other, "target", "source")
+                (layer, "source", "target")
+                if own_tensors(here, layer)
+                else (other, "target", "source")
             )
             problems.add(f"{path!r} of {where} ({_title(one)}) has no counterpart in {elsewhere}")
             continue
@@ -193,7 +198,8 @@ def _pairs(
             f"source has {names[0]}, target {names[1]}: "
             "one has an option (bias, affine, running statistics) that the other has not"
         )
-    found, wholes = [], {}
+    found = []
+    wholes: dict[int, NDArray[Any]] = {}
     for link in links:
         one, two = (link.torch, link.paddle) if to_paddle else (link.paddle, link.torch)
         _check_values(here, there, link, one, two)
@@ -206,7 +212,9 @@ def _pairs(
             values = link.to_paddle(torch.to_numpy(link.torch))
         else:
             whole = wholes.get(id(two), torch.to_numpy(link.torch))
-            values = wholes[id(two)] = link.to_torch(paddle.to_numpy(link.paddle), whole)
+            values = link.to_torch(paddle.to_numpy(link.paddle), whole)
+            if values is not None:
+                wholes[id(two)] = values
         if values is None:
             turned = " (transposed)" if link.transposed else ""
             raise ValueError(

@@ -151,7 +151,14 @@ def own_tensors(framework: Framework, layer: Any) -> dict[str, Any]:
                 if kind is not None and kind.name in _RECURRENT and not name.endswith("_ho"):
                     continue
                 found[whole] = tensor
-    return {name: tensor for name, tensor in found.items() if name not in NO_COUNTERPART}
+    # What weight_norm and spectral_norm make at each call is no tensor of its own.
+    made = {name[:-2] for name in found if name.endswith("_g")}
+    made |= {name[:-5] for name in found if name.endswith("_orig")}
+    return {
+        name: tensor
+        for name, tensor in found.items()
+        if name not in NO_COUNTERPART and name not in made
+    }
 
 
 def inner_layers(framework: Framework, layer: Any) -> dict[str, Any]:
@@ -221,7 +228,7 @@ def is_ambiguous(link: Link, torch_layer: Any, paddle_layer: Any) -> bool:
 
 def _of_kind(layer: Any) -> frozenset[str]:
     """Return the names of the tensors that layers of this kind have by themselves, roughly."""
-    extra = {name for name in _OTHER_NAMES} | {"bias", "weight_v", "weight_orig", "weight_g"}
+    extra = set(_OTHER_NAMES) | {"bias", "weight_v", "weight_orig", "weight_g"}
     kind = kind_of(layer)
     if kind is not None and (kind.name in _RECURRENT or kind.name.endswith("Cell")):
         extra |= {
@@ -248,7 +255,10 @@ def _other_names(
         candidates = [f"{projected[1]}.{cell}.weight_ho" for cell in cells]
     else:
         candidates = [*_OTHER_NAMES.get(name, ()), name]
-    return [(other, None) for other in candidates if other in theirs][:1]
+    for other in candidates:
+        if other in theirs:
+            return [(other, None)]
+    return []
 
 
 def _is_linear(torch_layer: Any, paddle_layer: Any) -> bool:

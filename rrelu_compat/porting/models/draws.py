@@ -67,11 +67,11 @@ class Draws:
     def exponential(self, shape: Sequence[int], what: str = "") -> NDArray[np.float64]:
         """Return exponential numbers, above zero, exact in float32."""
         values = -np.log1p(-self.uniform(shape, what)) + 2.0**-30
-        return values.astype(np.float32).astype(np.float64)  # type: ignore[no-any-return]
+        return values.astype(np.float32).astype(np.float64)
 
     def gumbel(self, shape: Sequence[int]) -> NDArray[np.float64]:
         """Return the noise of ``gumbel_softmax``."""
-        return -np.log(self.exponential(shape, "gumbel_softmax"))  # type: ignore[no-any-return]
+        return -np.log(self.exponential(shape, "gumbel_softmax"))
 
 
 class CurrentDraws:

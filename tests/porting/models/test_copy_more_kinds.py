@@ -41,7 +41,7 @@ LAYERS = {
     ),
     "compat.MultiheadAttention": (
         lambda: T.MultiheadAttention(4, 2, batch_first=True),
-        lambda: paddle.compat.nn.MultiheadAttention(4, 2, batch_first=True),
+        lambda: paddle.compat.nn.MultiheadAttention(4, 2, batch_first=True).to(dtype="float64"),
         SEQUENCE,
         attend,
     ),
@@ -135,7 +135,10 @@ def test_parameters_of_the_users_own():
 
 
 def test_what_is_skipped_stays():
-    ours, theirs = T.Sequential(T.Linear(3, 3), T.Linear(3, 7)), P.Sequential(P.Linear(3, 3), P.Linear(3, 2))
+    ours, theirs = (
+        T.Sequential(T.Linear(3, 3), T.Linear(3, 7)),
+        P.Sequential(P.Linear(3, 3), P.Linear(3, 2)),
+    )
     before = theirs[1].weight.numpy().copy()
     copy_weights(ours, theirs, skip=["1"])
     assert (theirs[0].weight.numpy() == ours[0].weight.detach().numpy().T).all()

@@ -242,7 +242,9 @@ class Judge:
                 elif not statistic and note is not None and known.RMSPROP in note:
                     excuse = known.RMSPROP
                 if statistic:
-                    cause = self._weights.get(pair.path) or causes.cause_of_statistics(self._models, pair)
+                    cause = self._weights.get(pair.path) or causes.cause_of_statistics(
+                        self._models, pair
+                    )
                 else:
                     cause = "the gradients agree, so the optimizers do not: compare their settings"
                 self._add(step, key, one, two, cause, 0.0, excuse, least)
@@ -280,7 +282,7 @@ class Judge:
             apart.relative,
             tolerance,
             excuse,
-            apart.index,
+            apart.place,
             apart.values,
             count,
         )

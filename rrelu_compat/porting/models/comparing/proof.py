@@ -53,7 +53,7 @@ class Proof:
                     self.add(
                         "settings", f"{path!r} has bounds {bounds} in torch, {others} in Paddle"
                     )
-                if training and not (pair.torch.training and pair.paddle.training):
+                if training and not all(vars(x)["training"] for x in (pair.torch, pair.paddle)):
                     self.add("not exercised", f"{path!r} (RReLU) is in evaluation mode")
                     del self._met[path]
 

@@ -63,7 +63,7 @@ class Difference(NamedTuple):
 
     relative: float
     scale: float
-    index: tuple[int, ...] | None = None
+    place: tuple[int, ...] | None = None
     values: tuple[float, float] | None = None
 
 

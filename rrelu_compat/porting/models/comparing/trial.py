@@ -46,7 +46,7 @@ def paired_by_trial(
             try:
                 arguments, keywords = tensors(framework, layers)
                 model(*arguments, **keywords)
-            except Exception:  # noqa: BLE001 - the run that is compared raises it again
+            except Exception:  # the run that is compared raises it again
                 pass
             finally:
                 for handle in handles:

@@ -248,7 +248,7 @@ def _interpolate(
     return (back + (there - back).detach()).contiguous()
 
 
-def _ratio(given: int, wanted: int, scale: float, align_corners: bool) -> np.float32:
+def _ratio(given: int, wanted: int, scale: float, align_corners: bool) -> Any:
     if wanted <= 1:
         return np.float32(0)
     if align_corners:
