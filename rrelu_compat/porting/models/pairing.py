@@ -138,9 +138,7 @@ def align(torch_model: Any, paddle_model: Any, names: Mapping[str, str]) -> Mode
         sides.append((framework, inner, layers_of(inner, framework)))
     (torch, torch_inner, torch_layers), (paddle, paddle_inner, paddle_layers) = sides
     wrong_way = not any(_fits(name, torch_layers) for name in names)
-    if (
-        names and wrong_way and all(_fits(name, paddle_layers) for name in names)
-    ):  # as `copy_weights` took them
+    if names and wrong_way and all(_fits(name, paddle_layers) for name in names):
         names = {other: path for path, other in names.items()}
     found = corresponding(torch_layers, paddle_layers, names, ("torch_model", "paddle_model"))
     return _with_pairs(

@@ -298,11 +298,6 @@ REFUSED = {
         P.utils.weight_norm(P.Linear(3, 2)),
         "weight_g",
     ),
-    "spectral_norm": (
-        T.utils.spectral_norm(T.Linear(3, 2)),
-        P.utils.spectral_norm(P.Linear(3, 2)),
-        "weight_orig",
-    ),
     "a lazy norm": (T.LazyBatchNorm2d(), P.BatchNorm2D(3), "is paddle BatchNorm2D"),
     "sharing lost": (TorchTiedParameter(), PaddleUntied(), "in source only"),
     "sharing added": (TorchUntied(), PaddleTiedParameter(), "do not share in source"),

@@ -36,13 +36,17 @@ class Standing:
         self._buffers = {
             (path, name): framework.to_numpy(tensor)
             for path, layer in layers.items()
-            for name, tensor in framework.buffers(layer).items()
+            for name, tensor in self._tensors(layer).items()
         }
         self._calls = [
             (layer.generator, layer.generator.state_dict())
             for layer in layers.values()
             if isinstance(layer, RReLULayer) and isinstance(layer.generator, Generator)
         ]
+
+    def _tensors(self, layer: Any) -> dict[str, Any]:
+        # Paddle keeps running statistics as parameters that are not trained.
+        return {**self._framework.parameters(layer), **self._framework.buffers(layer)}
 
     def buffer(self, path: str, name: str) -> NDArray[Any] | None:
         """Return a statistic as it stood."""
@@ -72,7 +76,7 @@ class Standing:
 
     def _put(self, values: Mapping[tuple[str, str], NDArray[Any]]) -> None:
         for path, layer in self._layers.items():
-            for name, tensor in self._framework.buffers(layer).items():
+            for name, tensor in self._tensors(layer).items():
                 if (path, name) in values:
                     self._framework.assign(tensor, values[path, name])
 
