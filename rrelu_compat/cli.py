@@ -48,6 +48,13 @@ def _print_info(arguments: argparse.Namespace) -> int:
         print(f"  dtypes:  {', '.join(report.get('dtypes', []))}")
         for device, kernel in report.get("kernels", {}).items():
             print(f"  kernel on {device}: {kernel}")
+        tests = report.get("private names", [])
+        for private, _, feature in (test for test in tests if not test[1]):
+            print(f"  missing here: {private}, so this is refused: {feature}")
+        if tests:
+            print(
+                f"  private names of the framework: {sum(t[1] for t in tests)} of {len(tests)} hold"
+            )
     return 0
 
 

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 import rrelu_compat
 from rrelu_compat import Generator, RecomputeError, RReLUSpec, manual_seed
-from rrelu_compat.backends.torch import cuda, device_keys
+from rrelu_compat.backends.torch import cuda, device_keys, ops, routes
 from rrelu_compat.kernels import cuda as kernels
 from rrelu_compat.torch import rrelu
 
@@ -26,13 +26,13 @@ def as_if_cuda(machine, monkeypatch):
     monkeypatch.setattr(torch.Tensor, "get_device", lambda self: 0)
     monkeypatch.setattr(cuda, "usable", lambda device: True)
     monkeypatch.setattr(device_keys, "capturing", lambda: False)
-    cuda._keysets.clear()
-    yield
-    cuda._keysets.clear()
+    monkeypatch.setattr(ops, "kernels_for", lambda device: cuda if cuda.usable(device) else None)
 
 
 def train(x, lower=1 / 8, upper=1 / 3, *, generator=None, inplace=False, training=True):
-    return cuda.apply(x, RReLUSpec(lower, upper, inplace), training, generator)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.Tensor, "is_cuda", True)
+        return routes.apply(x, RReLUSpec(lower, upper, inplace), training, generator)
 
 
 def bits_of(x):
@@ -222,10 +222,10 @@ def test_the_operators(machine):
         t = x.contiguous(memory_format=memory_format)
         key = torch.tensor([2**62, -5])
         for strides in (None, (7, 256, 4, 1)):
-            y, bits = cuda.operator_forward(t, key, 0.1, 0.3, 12, strides)
-            out = cuda.operator_backward(t, bits, key, 0.1, 0.3, 12, strides)
-            many = cuda.operator_slopes(t, key, 0.1, 0.3, 12, strides)
-            expected = torch.where(t >= 0, t, t * many)
+            y, bits = ops.forward(t, key, 0.1, 0.3, 12, strides)
+            out = ops.backward(t, bits, key, 0.1, 0.3, 12, strides)
+            many = ops.multipliers(t, key, 0.1, 0.3, 12, strides)
+            expected = t * many
             assert torch.equal(y, expected)
             assert torch.equal(out, expected)
             assert y.stride() == t.stride()
@@ -239,7 +239,7 @@ def test_in_a_capture_only_keys_of_the_device_are_taken(monkeypatch):
         train(x, generator=generator)
     assert generator.call == 0
     with pytest.raises(RuntimeError, match="every replay would have the same"):
-        cuda.operator_forward(x, torch.tensor([1, 2]), 0.1, 0.3, 0, None)
+        ops.forward(x, torch.tensor([1, 2]), 0.1, 0.3, 0, None)
     try:
         manual_seed(1)
         with pytest.raises(RuntimeError, match="CUDA graph"):

@@ -180,10 +180,11 @@ def test_gradients_of_other_layouts(define):
 
 def test_hook_takes_gradients_of_any_layout_and_dtype(define):
     """Paddle's own node makes them contiguous; the hook does not count on it."""
-    from rrelu_compat.backends.paddle.eager import _Gradient
+    from rrelu_compat.backends.paddle import cpu
+    from rrelu_compat.backends.paddle.nodes import _Gradient
 
     g = numbers(define, "float32", (3, 4))
-    hook = _Gradient(12, 2, (5, 0, 0.1, 0.9))  # no bit set: all sloped
+    hook = _Gradient(cpu, paddle.ones([12]), 2, (5, 0, 0.1, 0.9))  # no bit set: all sloped
     slope = define.slopes((4, 3), "float32", 0.1, 0.9, 5, 0)
     negative = np.full((4, 3), -1)
     transposed = define.to_paddle(g).t()
@@ -225,19 +226,19 @@ def test_result_changed_after_the_forward_is_no_change_of_the_input():
 
 
 def test_one_bit_per_element_is_kept():
-    from rrelu_compat.backends.paddle import eager
+    from rrelu_compat.backends.paddle import nodes
 
     kept = []
-    original = eager._Gradient
+    original = nodes._Gradient
     try:
-        eager._Gradient = lambda *a: kept.append(original(*a)) or kept[-1]
-        x = paddle.randn([1000])
+        nodes._Gradient = lambda *a: kept.append(original(*a)) or kept[-1]
+        x = paddle.randn([10000])
         x.stop_gradient = False
         rrelu(x)
     finally:
-        eager._Gradient = original
-    assert len(bytes(kept[0]._bits)) == 125
-    assert set(original.__slots__) == {"_address", "_bits", "_code", "_key"}
+        nodes._Gradient = original
+    assert len(bytes(kept[0]._bits)) == 1250
+    assert set(original.__slots__) == {"_bits", "_code", "_key", "_run", "address"}
 
 
 def test_graph_does_not_keep_the_input_alive():

@@ -40,12 +40,12 @@ def test_spec_apply():
 
 @both_ways
 def test_static_graph_is_what_runs(full_graph, monkeypatch):
-    from rrelu_compat.backends.paddle import eager
+    from rrelu_compat.backends.paddle import nodes
 
     static = paddle.jit.to_static(straight, full_graph=full_graph)
     (x,) = inputs(count=1)
     static(x)
-    monkeypatch.setattr(eager, "apply", None)
+    monkeypatch.setattr(nodes, "apply", None)
     assert bits(static(x)) != bits(static(x))
 
 

@@ -257,9 +257,9 @@ def test_a_device_without_a_kernel_gets_slopes_made_on_the_host(monkeypatch, def
     """Simulated: every tensor looks as if it were on a device that no kernel serves."""
     monkeypatch.setattr(tensors, "PLAIN", frozenset())
     monkeypatch.setattr("rrelu_compat.backends.torch.routes.PLAIN", frozenset())
-    monkeypatch.setattr(ops, "has_kernel", lambda device: False)
+    monkeypatch.setattr(ops, "kernels_for", lambda device: None)
     for kernel in ("write_forward", "write_backward"):
-        monkeypatch.setattr(ops.eager, kernel, lambda *a: pytest.fail("a kernel was called"))
+        monkeypatch.setattr(ops.cpu, kernel, lambda *a: pytest.fail("a kernel was called"))
     special = torch.tensor([0.0, -0.0, float("inf"), -float("inf"), float("nan"), -6e-8])
     base = torch.cat([special, torch.randn(30)]).to(dtype)
     for x in (base, base.view(4, 9).t(), base[:0], base[0], base[:13]):
@@ -283,9 +283,9 @@ def test_a_device_without_a_kernel_gets_slopes_made_on_the_host(monkeypatch, def
 
 def test_a_device_without_a_kernel_in_graphs_and_transforms(monkeypatch, definition):
     """Simulated; slopes made on the host, in graphs and under vmap, with their fake strides."""
-    monkeypatch.setattr(ops, "has_kernel", lambda device: False)
+    monkeypatch.setattr(ops, "kernels_for", lambda device: None)
     for kernel in ("write_forward", "write_backward"):
-        monkeypatch.setattr(ops.eager, kernel, lambda *a: pytest.fail("a kernel was called"))
+        monkeypatch.setattr(ops.cpu, kernel, lambda *a: pytest.fail("a kernel was called"))
     base = torch.randn(4, 3, 5, 7)
     generator = Generator(1)
 

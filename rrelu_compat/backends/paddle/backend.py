@@ -7,9 +7,9 @@ from typing import Any
 import paddle
 
 from rrelu_compat import kernels
-from rrelu_compat.backends.paddle import cuda
+from rrelu_compat.backends.paddle import cuda, private
 from rrelu_compat.backends.paddle.layer import NATIVE, RReLU
-from rrelu_compat.backends.paddle.routes import Value, apply
+from rrelu_compat.backends.paddle.routes import apply
 from rrelu_compat.spec import RReLUSpec
 
 
@@ -21,7 +21,7 @@ class PaddleBackend:
 
     def is_tensor(self, x: object) -> bool:
         """Whether `x` is a Paddle tensor or a value of a static program."""
-        return isinstance(x, (paddle.Tensor, Value, paddle.static.Variable))
+        return isinstance(x, (paddle.Tensor, private.Value, paddle.static.Variable))
 
     def layer(self, spec: RReLUSpec, generator: Any = None) -> RReLU:
         """Build the ``rrelu_compat.paddle.RReLU`` of `spec`."""
@@ -43,6 +43,7 @@ class PaddleBackend:
             "devices": list(found),
             "dtypes": list(kernels.DTYPES),
             "kernels": found,
+            "private names": private.self_tests(),
         }
 
 

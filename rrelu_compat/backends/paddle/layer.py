@@ -7,6 +7,7 @@ from typing import Any
 
 import paddle
 
+from rrelu_compat.backends.paddle import private
 from rrelu_compat.backends.paddle.routes import apply
 from rrelu_compat.backends.paddle.seeds import check_generator
 from rrelu_compat.layers import RReLULayer, deepcopy_sharing_generator, inplace_or_name
@@ -194,6 +195,6 @@ class RReLU(RReLULayer, NATIVE):  # type: ignore[misc]  # Paddle is not typed
 for _public in (RReLU, rrelu, rrelu_):
     # Where users import them from: pickles and error messages say so.
     _public.__module__ = "rrelu_compat.paddle"
-    paddle.jit.marker.unified(_public)  # to_static takes them whole, and does not look inside
+    private.take_whole(_public)  # by to_static
 
 __all__ = ["NATIVE", "RReLU", "rrelu", "rrelu_"]

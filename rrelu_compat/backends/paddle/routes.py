@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 import paddle
 
 from rrelu_compat import kernels
-from rrelu_compat.backends.paddle import cuda, eager, recompute, seeds, static
+from rrelu_compat.backends.paddle import cpu, cuda, nodes, recompute, seeds, static
 from rrelu_compat.backends.paddle.evaluation import leaky_relu_is_exact
+from rrelu_compat.backends.paddle.private import Value
 from rrelu_compat.backends.paddle.tensors import check_served, dtype_code
 
 if TYPE_CHECKING:
     from rrelu_compat.spec import RReLUSpec
-
-Value = paddle.pir.Value
 
 
 def apply(x: Any, spec: RReLUSpec, training: bool, generator: Any = None) -> Any:
@@ -23,20 +22,36 @@ def apply(x: Any, spec: RReLUSpec, training: bool, generator: Any = None) -> Any
         seeds.check_generator(generator)
     if isinstance(x, Value):
         return static.apply(x, spec, training, generator)
-    if not check_served(x):
-        return cuda.apply(x, spec, training, generator)
+    if check_served(x):
+        return _eager(cpu, x, spec, training, generator, None)
+    return _on_gpu(x, spec, training, generator)
+
+
+def _on_gpu(x: Any, spec: RReLUSpec, training: bool, generator: Any) -> Any:
+    default = cuda.default_generator(cuda.device_of(x))
+    reason = cuda.missing(x)
+    if reason is None:
+        return _eager(cuda, x, spec, training, generator, default)
+    if spec.inplace:
+        raise RuntimeError(f"inplace=True needs the CUDA kernels: {reason}; or pass inplace=False")
+    # The work is done on the host. Copies between devices are recorded: the gradient takes the same way.
+    return _eager(cpu, x.cpu(), spec, training, generator, default).to(x.place)
+
+
+def _eager(run: Any, x: Any, spec: RReLUSpec, training: bool, generator: Any, default: Any) -> Any:
     code = dtype_code(x)
     lower, upper = spec.slope_range(training, code != kernels.F64)
-    recording = eager.records(x)
+    recording = nodes.records(x)
     if spec.inplace:
-        eager.check_inplace(x, recording)
-        key = (*seeds.draw(generator), lower, upper) if training else (0, 0, lower, upper)
-        return eager.apply_(x, code, key, recording)
-    if training:
-        return eager.apply(x, code, (*seeds.draw(generator), lower, upper), recording)
-    if not recording and leaky_relu_is_exact(code, lower):
-        return paddle._C_ops.leaky_relu(x, lower)
-    return eager.apply(x, code, (0, 0, lower, upper), recording)
+        nodes.check_inplace(x, recording)
+    elif not training and not recording and leaky_relu_is_exact(code, lower):
+        return paddle.nn.functional.leaky_relu(x, lower)
+    y = x if spec.inplace else nodes.room(x, code)
+    seed, call = seeds.draw(generator, default) if training else (0, 0)
+    key = (seed, call, lower, upper)
+    if spec.inplace:
+        return nodes.apply_(run, x, code, key, recording)
+    return nodes.apply(run, x, y, code, key, recording)
 
 
 recompute.install()

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from paddle.base import core
-
 from rrelu_compat.backends.paddle import recompute
+from rrelu_compat.backends.paddle.private import FrameworkGenerator
+from rrelu_compat.backends.paddle.private import default_cpu_generator as default_generator
 from rrelu_compat.generator import Generator, process_generator
-
-FrameworkGenerator = core.Generator
-default_generator = core.default_cpu_generator
 
 
 def check_generator(generator: Any) -> None:

@@ -10,24 +10,22 @@ In evaluation there are Paddle's operations alone, so the program can be saved a
 
 from __future__ import annotations
 
-import importlib
+import functools
 import os
+import sys
 import warnings
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import paddle
 
-import rrelu_compat
-from rrelu_compat import kernels
-from rrelu_compat.backends.paddle import eager, recompute, seeds
+from rrelu_compat import kernels, neutral
+from rrelu_compat.backends.paddle import nodes, private, recompute, seeds
 from rrelu_compat.backends.paddle.evaluation import leaky_relu_is_exact
 from rrelu_compat.backends.paddle.export import purpose
 from rrelu_compat.backends.paddle.tensors import dtype_code
-
-if TYPE_CHECKING:
-    from rrelu_compat.spec import RReLUSpec
+from rrelu_compat.spec import RReLUSpec
 
 _DRAW = "rrelu_compat_draw"
 _tokens: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
@@ -54,12 +52,6 @@ def _draw_meta(previous: Any, flag: Any, token: str) -> Any:
     return paddle.static.MetaTensor(shape=[2], dtype=paddle.int64)
 
 
-@paddle.static.register_op(  # type: ignore[untyped-decorator]
-    name=_DRAW,
-    input_names=["previous", "flag"],
-    output_names=["key"],
-    infer_meta=_draw_meta,
-)
 def _draw(previous: Any, flag: Any, token: str) -> Any:
     """Draw the seed and call number of one training call when the program runs."""
     key = (0, 0)
@@ -76,12 +68,6 @@ def _multipliers_meta(x: Any, key: Any, flag: Any, lower: str, upper: str) -> An
     )
 
 
-@paddle.static.register_op(  # type: ignore[untyped-decorator]
-    name="rrelu_compat_multipliers",
-    input_names=["x", "key", "flag"],
-    output_names=["multipliers"],
-    infer_meta=_multipliers_meta,
-)
 def _multipliers(x: Any, key: Any, flag: Any, lower: str, upper: str) -> Any:
     """Return 1 where ``x >= 0``, else the slope, in the compute dtype."""
     # Bounds come as hexadecimal strings: -1.0 and -2.0 have the same hash, which names the operation.
@@ -89,7 +75,32 @@ def _multipliers(x: Any, key: Any, flag: Any, lower: str, upper: str) -> Any:
     if _is_test(flag):
         low = high = (low + high) / 2
     seed, call = (int(word) for word in key.numpy().view(np.uint64))
-    return eager.multipliers(x, dtype_code(x), (seed, call, low, high))
+    return nodes.multipliers(x, dtype_code(x), (seed, call, low, high))
+
+
+@functools.cache
+def _operations() -> tuple[Any, Any]:
+    """Return the operations of programs; Paddle before 3.3 can't have any.
+
+    Raises
+    ------
+    RuntimeError
+        If this Paddle takes no operations made of Python functions.
+    """
+    register = private.lookup("paddle.static:register_op", "RReLU in training in a static graph")
+    draw = register(
+        name=_DRAW,
+        input_names=["previous", "flag"],
+        output_names=["key"],
+        infer_meta=_draw_meta,
+    )(_draw)
+    multipliers = register(
+        name="rrelu_compat_multipliers",
+        input_names=["x", "key", "flag"],
+        output_names=["multipliers"],
+        infer_meta=_multipliers_meta,
+    )(_multipliers)
+    return draw, multipliers
 
 
 def _draws(op: Any) -> bool:
@@ -151,9 +162,10 @@ def _test_flag() -> Any:
 
 
 def _train(x: Any, code: int, lower: float, upper: float, generator: Any) -> Any:
+    draw, make = _operations()
     flag = _test_flag()
-    key = _fixed(_draw(_previous_draw(x), flag, _token(generator)))
-    made = _multipliers(x, key, flag, lower.hex(), upper.hex())
+    key = _fixed(draw(_previous_draw(x), flag, _token(generator)))
+    made = make(x, key, flag, lower.hex(), upper.hex())
     return _scale(x, code, _fixed(made))
 
 
@@ -164,7 +176,7 @@ def _evaluate(x: Any, code: int, slope: float) -> Any:
         return paddle.nn.functional.prelu(x, paddle.full([1], slope, "float32"))
     exact = leaky_relu_is_exact(code, slope)
     if exact and what != "onnx" and (what == "save" or x.stop_gradient):
-        return paddle._C_ops.leaky_relu(x, slope)
+        return private.C_ops.leaky_relu(x, slope)
     # Its gradient is wrong at NaN; and these have gradients of any order.
     compute = "float64" if code == kernels.F64 else "float32"
     wide = x.astype(compute)
@@ -176,13 +188,16 @@ def _evaluate(x: Any, code: int, slope: float) -> Any:
 def keep_to_static_out() -> None:
     """Make ``to_static`` take our functions whole: rewriting them breaks them."""
     # By source (full_graph=True).
-    paddle.jit.ignore_module([rrelu_compat])
+    paddle.jit.ignore_module([sys.modules["rrelu_compat"]])
     # By bytecode (full_graph=False): where a function is called in a traced frame ...
-    for function in (rrelu_compat.rrelu, rrelu_compat.RReLUSpec.apply):
-        paddle.jit.marker.unified(function)
+    for function in (neutral.rrelu, RReLUSpec.apply):
+        private.take_whole(function)
     # ... and where its own frame would be traced, after a break of the graph.
-    skipped = importlib.import_module("paddle.jit.sot.opcode_translator.skip_files")
-    skipped.skip_file_names.add(os.path.dirname(rrelu_compat.__file__) + os.sep)
+    try:
+        skipped = private.lookup("paddle.jit.sot.opcode_translator:skip_files", "to_static")
+    except RuntimeError:
+        return  # private.USES says what is lost: such a frame fails, it does not go wrong
+    skipped.skip_file_names.add(os.path.dirname(neutral.__file__) + os.sep)
     skipped.setup_skip_files()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from rrelu_compat import kernels
+from rrelu_compat.backends.torch import private
 from rrelu_compat.backends.torch.layer import NATIVE, RReLU
 from rrelu_compat.backends.torch.routes import apply
 from rrelu_compat.kernels import cuda
@@ -44,6 +45,7 @@ class TorchBackend:
             "devices": devices,
             "dtypes": list(kernels.DTYPES),
             "kernels": found,
+            "private names": private.self_tests(),
             "threads": torch.get_num_threads(),
         }
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rrelu_compat.backends.torch import evaluation, graphs
+from rrelu_compat.backends.torch import evaluation, graphs, private
 from rrelu_compat.backends.torch.ops import calls
 from rrelu_compat.backends.torch.seeds import FRAMEWORK_STATE, FRAMEWORK_TENSOR, check_generator
 from rrelu_compat.backends.torch.tensors import (
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+@private.constant_in_graphs
 def _constant_range(
     lower: Any, upper: Any, training: bool, single: bool
 ) -> tuple[float, float, str, str]:
@@ -35,11 +36,6 @@ def _constant_range(
         return 0.0, 0.0, str(error), ""
     except TypeError as error:
         return 0.0, 0.0, "", str(error)
-
-
-# What torch.compiler.assume_constant_result does, without importing the compiler: that doubles the
-# time that `import torch` takes.
-_constant_range._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def functional(
@@ -83,11 +79,9 @@ def _key(generator: Any) -> Tensor:
 _sites = itertools.count()
 
 
+@private.constant_in_graphs
 def _site() -> int:
     return next(_sites)
-
-
-_site._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _key_alone(generator: Any) -> Tensor:
@@ -130,7 +124,7 @@ def _apply(
             )
         key = _key(generator) if training else key_tensor(0, 0)
         return dtensor.apply(x, lower, upper, training, inplace, generator, key)
-    if torch._C._are_functorch_transforms_active():
+    if private.functorch_active():
         key = _key_alone(generator)
         many = calls.multipliers(x.detach(), key, lower, upper)
         return graphs.finish(x, scaled(x, many), inplace)

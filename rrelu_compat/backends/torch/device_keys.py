@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rrelu_compat.backends.torch import seeds
+from rrelu_compat.backends.torch import private, seeds
+from rrelu_compat.backends.torch.pack import DeviceKey
 from rrelu_compat.backends.torch.recompute import Entry, recall, remember
 from rrelu_compat.backends.torch.tensors import key_numbers, key_tensor
 from rrelu_compat.generator import Generator, process_generator
@@ -14,20 +15,7 @@ from rrelu_compat.generator import Generator, process_generator
 if TYPE_CHECKING:
     from torch import Tensor
 
-_top_hooks = torch._C._autograd._top_saved_tensors_default_hooks
-
-
-class DeviceKey:
-    """Seed and call of one training call as two int64 on a device; equal only to itself.
-
-    `default` says that they were drawn from PyTorch's default generator of the device.
-    """
-
-    __slots__ = ("default", "words")
-
-    def __init__(self, words: Tensor, default: bool = False) -> None:
-        self.words = words
-        self.default = default
+_top_hooks = private.top_hooks
 
 
 class DeviceState:
@@ -134,7 +122,7 @@ def _fresh(device: torch.device, generator: Any) -> tuple[Any, int]:
     if generator is None or generator.device == device or generator.device.type != "cpu":
         return _drawn(device, generator), 0
     refuse_capture("a torch.Generator on the CPU")
-    return seeds._fresh_seed(generator), 0
+    return seeds.fresh_seed(generator), 0
 
 
 def take(device: torch.device, generator: Any) -> tuple[Any, int, Entry | None]:
@@ -153,7 +141,7 @@ def take(device: torch.device, generator: Any) -> tuple[Any, int, Entry | None]:
         return seed, entry.call, entry
     seed, call = _fresh(device, generator)
     if _top_hooks(False) is not None or not (
-        torch._C._is_fwd_grad_enabled() or torch.is_inference_mode_enabled()
+        private.forward_ad_enabled() or torch.is_inference_mode_enabled()
     ):
         return seed, call, remember(number, seed, call)
     return seed, call, None

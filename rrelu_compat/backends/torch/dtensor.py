@@ -6,20 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
-from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.distributed.tensor import DTensor, Replicate
-from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
-from torch.distributed.tensor.placement_types import _StridedShard
 
-from rrelu_compat.backends.torch import graphs
+from rrelu_compat.backends.torch import graphs, private
 from rrelu_compat.backends.torch.ops import calls
 from rrelu_compat.backends.torch.seeds import take_anywhere
 from rrelu_compat.backends.torch.tensors import key_tensor
+from rrelu_compat.layout import c_strides
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
+
+
+_shape_and_offset = private.lookup(
+    "torch.distributed.tensor._utils:compute_local_shape_and_global_offset", "RReLU of a DTensor"
+)
 
 
 def _agreement(mesh: Any) -> Callable[[int], int]:
@@ -38,7 +41,7 @@ def _settled(x: DTensor) -> DTensor:
     """Return `x` without partial sums; RReLU of a sum is not the sum of RReLUs."""
     for placement in x.placements:
         if not (placement.is_shard() or placement.is_replicate() or placement.is_partial()) or (
-            isinstance(placement, _StridedShard)
+            type(placement).__name__ == "_StridedShard"
         ):
             raise TypeError(
                 f"input is a DTensor placed {placement}: Shard, Replicate and Partial are allowed; "
@@ -82,7 +85,7 @@ def multipliers(x: Any, lower: float, upper: float, generator: Any) -> Tensor:
         )
     _settled(x)
     # Into a DTensor and out of it lead functions that transforms do not take; nothing here is differentiated.
-    with temporarily_clear_interpreter_stack(), torch.no_grad():
+    with private.clear_interpreters(), torch.no_grad():
         local = calls.multipliers(x.to_local(), _key(x, True, generator), lower, upper, *_index(x))
         return _sharded_as(x, local)
 
@@ -97,8 +100,8 @@ def _key(x: DTensor, training: bool, generator: Any) -> Tensor:
 def _index(x: DTensor) -> tuple[int, list[int]]:
     """Return the index of the first local element in the whole tensor, and the strides of indices."""
     shape = tuple(x.shape)
-    strides = [torch.Size(shape[k + 1 :]).numel() for k in range(len(shape))]
-    _, offset = compute_local_shape_and_global_offset(x.shape, x.device_mesh, x.placements)
+    strides = list(c_strides(shape))
+    _, offset = _shape_and_offset(x.shape, x.device_mesh, x.placements)
     return sum(o * s for o, s in zip(offset, strides, strict=True)), strides
 
 

@@ -11,16 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rrelu_compat.backends.torch import cuda, eager, seeds
+from rrelu_compat.backends.torch import cpu, cuda, seeds
+from rrelu_compat.backends.torch.device_keys import refuse_capture
+from rrelu_compat.backends.torch.nodes import bits_like, bits_multipliers
+from rrelu_compat.backends.torch.pack import DeviceKey, Pack
 from rrelu_compat.backends.torch.tensors import (
     CPU,
     code_of,
-    has_kernel,
+    compute_dtype,
     key_numbers,
     key_tensor,
     scaled,
-    slope_tensor,
 )
+from rrelu_compat.layout import c_strides
 
 NAMESPACE = "rrelu_compat_v1"
 
@@ -41,10 +44,6 @@ library.define(
     "train(Tensor x, float lower, float upper) -> Tensor",
     tags=(torch.Tag.nondeterministic_seeded,),
 )
-
-
-def _compute(dtype: torch.dtype) -> torch.dtype:
-    return torch.float64 if dtype is torch.float64 else torch.float32
 
 
 def _bytes(x: Tensor) -> Any:
@@ -92,19 +91,34 @@ def draw_alone(handle: int, site: int) -> Tensor:
     return key_tensor(*seeds.take_in_graph(seeds.generator_by_handle(handle)))
 
 
+def kernels_for(device: torch.device) -> Any:
+    """Return the module that runs kernels on tensors of a device; None if there are none."""
+    if device.type == "cpu":
+        return cpu
+    return cuda if cuda.usable(device) else None
+
+
+def _pack(
+    x: Tensor, key: Tensor, lower: float, upper: float, start: int, index_strides: Any
+) -> Pack:
+    strides = _strides(index_strides)
+    run = kernels_for(x.device)
+    if key.device.type != "cpu":
+        return Pack(run, code_of(x), lower, upper, DeviceKey(key.contiguous()), 0, start, strides)
+    if run is cuda and lower != upper:
+        refuse_capture("a key on the host, as compiled graphs draw it")
+    return Pack(run, code_of(x), lower, upper, *key_numbers(key), start, strides)
+
+
 def forward(
     x: Tensor, key: Tensor, lower: float, upper: float, start: int = 0, index_strides: Any = None
 ) -> tuple[Tensor, Tensor]:
     """RReLU of `x` and the sign bits for `backward`."""
-    strides = _strides(index_strides)
-    if cuda.usable(x.device):
-        return cuda.operator_forward(x, key, lower, upper, start, strides)
-    if not has_kernel(x.device):
+    pack = _pack(x, key, lower, upper, start, index_strides)
+    if pack.run is None:
         return scaled(x, multipliers(x, key, lower, upper, start, index_strides)), _pack_bits(x)
-    y = torch.empty_like(x)
-    bits = eager.bits_like(x)
-    pack = (code_of(x), lower, upper, *key_numbers(key), start, strides, None, False)
-    eager.write_forward(x, y, bits.data_ptr(), pack)
+    y, bits = torch.empty_like(x), bits_like(x)
+    pack.run.write_forward(x, y, bits.data_ptr(), pack)
     return y, bits
 
 
@@ -118,17 +132,18 @@ def backward(
     index_strides: Any = None,
 ) -> Tensor:
     """The gradient `g` scaled by the slopes of the forward."""
-    strides = _strides(index_strides)
-    if cuda.usable(g.device):
-        return cuda.operator_backward(g, bits, key, lower, upper, start, strides)
-    if not has_kernel(g.device):
-        many = eager.bits_multipliers(
-            bits.to(CPU), g.shape, g.dtype, key_numbers(key), lower, upper, start, strides
+    if bits.dtype is not torch.uint8 or bits.shape != (_bytes(g),) or bits.device != g.device:
+        raise RuntimeError(
+            f"the sign bits of RReLU came back as shape {tuple(bits.shape)}, {bits.dtype} on {bits.device} "
+            f"for a gradient of shape {tuple(g.shape)} on {g.device}: saved-tensor hooks must return what "
+            "they were given"
         )
-        return scaled(g, many.to(g.device))
+    pack = _pack(g, key, lower, upper, start, index_strides)
+    bits = bits.contiguous()
+    if pack.run is None:
+        return scaled(g, bits_multipliers(bits.to(CPU), tuple(g.shape), pack).to(g.device))
     out = torch.empty_like(g)
-    pack = (code_of(g), lower, upper, *key_numbers(key), start, strides, None, False)
-    eager.write_backward(g, out, bits.data_ptr(), pack)
+    pack.run.write_backward(g, out, bits.data_ptr(), pack)
     return out
 
 
@@ -143,14 +158,14 @@ def multipliers(
     x: Tensor, key: Tensor, lower: float, upper: float, start: int = 0, index_strides: Any = None
 ) -> Tensor:
     """1 where ``x >= 0``, the slope elsewhere, in the compute dtype; never differentiated."""
+    compute = compute_dtype(x.dtype)
     if lower == upper:
-        return x.new_full(x.shape, upper, dtype=_compute(x.dtype)).masked_fill_(x >= 0, 1.0)
-    strides = _strides(index_strides)
-    if cuda.usable(x.device):
-        out = cuda.operator_slopes(x, key, lower, upper, start, strides)
+        return x.new_full(x.shape, upper, dtype=compute).masked_fill_(x >= 0, 1.0)
+    pack = _pack(x, key, lower, upper, start, index_strides)
+    if pack.run is cuda:
+        out = cuda.slopes(tuple(x.shape), compute, pack, x.device)
     else:
-        out = slope_tensor(tuple(x.shape), x.dtype, key_numbers(key), lower, upper, start, strides)
-        out = out.to(x.device)
+        out = cpu.slopes(tuple(x.shape), compute, pack).to(x.device)
     return out.masked_fill_(x >= 0, 1.0)
 
 
@@ -171,7 +186,7 @@ def _backward_fake(g: Tensor, *args: Any) -> Tensor:
 
 
 def _multipliers_fake(x: Tensor, *args: Any) -> Tensor:
-    return x.new_empty(x.shape, dtype=_compute(x.dtype))
+    return x.new_empty(x.shape, dtype=compute_dtype(x.dtype))
 
 
 def _forward_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -220,7 +235,7 @@ def _multipliers_vmap(
     x = x.movedim(in_dims[0], 0)
     sample = x.shape[1:]
     if index_strides is None:
-        index_strides = [sample[k + 1 :].numel() for k in range(len(sample))]
+        index_strides = c_strides(sample)
     batch = sample.numel() if info.randomness == "different" else 0
     strides = [batch, *index_strides]
     return torch.ops.rrelu_compat_v1.multipliers(x, key, lower, upper, start, strides), 0

@@ -19,18 +19,17 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
-import torch
-
+from rrelu_compat.backends.torch import private
 from rrelu_compat.errors import RecomputeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LOG = "_rrelu_compat_log"
-_top_hooks = torch._C._autograd._top_saved_tensors_default_hooks
-_pop_hooks = torch._C._autograd._pop_saved_tensors_default_hooks
-_push_hooks = torch._C._autograd._push_saved_tensors_default_hooks
-_FunctionContext = torch._C._FunctionBase
+_top_hooks = private.top_hooks
+_pop_hooks = private.pop_hooks
+_push_hooks = private.push_hooks
+_FunctionContext = private.FunctionContext
 
 
 class Entry:
@@ -111,7 +110,7 @@ def _function_contexts() -> Iterator[Any]:
 
 def _regions() -> list[Any]:
     regions = list(_checkpoint_frames())
-    if not torch._C._is_fwd_grad_enabled() or torch._C._current_graph_task_id() != -1:
+    if not private.forward_ad_enabled() or private.graph_task() != -1:
         regions += _function_contexts()
     return regions
 
@@ -127,6 +126,7 @@ def _note(entry: Entry, regions: list[Any]) -> None:
 
 def remember(number: int, seed: int, call: int) -> Entry:
     """Note a call for the regions that may repeat it; the caller's autograd node keeps the entry too."""
+    private.check_recomputation()
     entry = Entry(number, seed, call)
     with _entries_lock:
         _entries.add(entry)

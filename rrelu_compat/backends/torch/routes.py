@@ -7,34 +7,50 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from torch._subclasses.fake_tensor import is_fake
-from torch.autograd import forward_ad
 from torch.compiler import is_compiling
 
-from rrelu_compat.backends.torch import compiled, cuda, eager, evaluation, graphs, openmp
+from rrelu_compat.backends.torch import (
+    compiled,
+    cpu,
+    cuda,
+    device_keys,
+    evaluation,
+    graphs,
+    openmp,
+    private,
+)
+from rrelu_compat.backends.torch.nodes import forward, room, words
 from rrelu_compat.backends.torch.ops import calls
+from rrelu_compat.backends.torch.pack import Pack
+from rrelu_compat.backends.torch.private import (
+    dispatch_keys,
+    dispatch_modes,
+    forward_ad_active,
+    functorch_active,
+    top_hooks,
+)
 from rrelu_compat.backends.torch.seeds import check_generator, take, take_anywhere
 from rrelu_compat.backends.torch.tensors import (
     CODES,
     PLAIN,
+    check_in_place,
     check_layout,
     check_torch,
     code_of,
     is_dtensor,
+    is_plain,
     key_tensor,
     scaled,
 )
+from rrelu_compat.kernels import F64
 from rrelu_compat.spec import RReLUSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
-_dispatch_keys = torch._C._dispatch_keys
-_functorch_active = torch._C._are_functorch_transforms_active
-_functorch = torch._C._functorch
-_modes = torch._C._len_torch_dispatch_stack
-_tracing = torch._C._get_tracing_state
-_top_hooks = torch._C._autograd._top_saved_tensors_default_hooks
+is_tracing: Callable[[], bool] = torch.jit.is_tracing  # type: ignore[attr-defined]
 _Tensor, _Parameter = torch.Tensor, torch.nn.Parameter
 
 
@@ -53,33 +69,45 @@ def apply(x: Any, spec: RReLUSpec, training: bool, generator: Any = None) -> Any
     cls = type(x)
     if not (
         (cls is _Tensor or cls is _Parameter)
-        and _dispatch_keys(x).raw_repr() in PLAIN
-        and not _modes()
-        and not _functorch_active()
-        and forward_ad._current_level < 0
-        and _tracing() is None
+        and (dispatch_keys(x).raw_repr() in PLAIN or (x.is_cuda and is_plain(x)))
+        and not dispatch_modes()
+        and not functorch_active()
+        and not forward_ad_active()
+        and not is_tracing()
         and sys.modules.get("torch") is torch
     ):
         return _apply_special(x, spec, training, generator)
     code = CODES.get(x.dtype)
     if code is None:
         code = code_of(x)
-    lower, upper = spec.slope_range(training, code != 3)
+    lower, upper = spec.slope_range(training, code != F64)
     # Whatever can be refused is refused before a call or a number is taken.
     if generator is not None:
         check_generator(generator)
     if spec.inplace:
-        eager.check_in_place(x)
-    if not training:
-        return evaluation.plain(x, code, lower, spec.inplace)
-    seed, call, entry = take(generator)
-    hooks = entry is not None and _top_hooks(False) is not None
-    return eager.forward(x, (code, lower, upper, seed, call, 0, None, entry, hooks), spec.inplace)
+        check_in_place(x)
+    run = cuda if x.is_cuda else cpu
+    if training:
+        # Memory first: a call that fails for want of it has taken no number.
+        kept = room(x, spec.inplace)
+        seed, call, entry = (
+            device_keys.take(x.device, generator) if run is cuda else take(generator)
+        )
+        hooks = entry is not None and top_hooks(False) is not None
+        pack = Pack(run, code, lower, upper, seed, call, 0, None, None, entry, hooks)
+    else:
+        y = evaluation.native(x, lower, spec.inplace)
+        if y is not None:
+            return y
+        kept, pack = None, Pack(run, code, lower, upper)
+    if run is cuda and not cuda.usable(x.device):
+        # Slopes from the host, applied with PyTorch's operations; reading a key waits for the device.
+        y, _ = calls.forward(x, words(pack).cpu(), lower, upper)
+        return graphs.finish(x, y, spec.inplace)
+    return forward(x, pack, spec.inplace, kept)
 
 
 def _apply_special(x: Any, spec: RReLUSpec, training: bool, generator: Any) -> Any:
-    if cuda.takes(x):
-        return cuda.apply(x, spec, training, generator)
     check_torch()
     _check_type(x)
     check_generator(generator)
@@ -90,7 +118,7 @@ def _apply_special(x: Any, spec: RReLUSpec, training: bool, generator: Any) -> A
         from rrelu_compat.backends.torch import dtensor
 
         return dtensor.apply(x, lower, upper, training, spec.inplace, generator)
-    if _tracing() is not None:
+    if is_tracing():
         if not training:
             return F.leaky_relu(x, lower, spec.inplace)
         graphs.check_exportable(generator)
@@ -104,10 +132,10 @@ def _apply_special(x: Any, spec: RReLUSpec, training: bool, generator: Any) -> A
         outside = RReLUSpec(spec.lower, spec.upper)
         return graphs.finish(x, apply(resolved, outside, training, generator), spec.inplace)
     # linearize traces a jvp with make_fx: its map must keep the slopes it was made with.
-    if _modes() and forward_ad._current_level < 0 and _is_traced():
+    if dispatch_modes() and not forward_ad_active() and private.is_traced():
         return graphs.export(x, lower, upper, training, spec.inplace, generator)
     y: Tensor
-    if _functorch_active() or forward_ad._current_level >= 0:
+    if functorch_active() or forward_ad_active():
         if not training:
             many = evaluation.multipliers(x, lower)
         elif is_dtensor(inner := _unwrapped(x)):
@@ -123,20 +151,9 @@ def _apply_special(x: Any, spec: RReLUSpec, training: bool, generator: Any) -> A
     return graphs.finish(x, y, spec.inplace)
 
 
-def _is_traced() -> bool:
-    from torch.fx.experimental.proxy_tensor import (
-        get_proxy_mode,
-    )  # as slow to import as half of torch
-
-    return get_proxy_mode() is not None
-
-
 def _unwrapped(x: Tensor) -> Tensor:
     """Return the tensor in the wrappers of functorch's gradients; under vmap a DTensor is refused."""
-    batched = False
-    while _functorch.is_functorch_wrapped_tensor(x):
-        batched = batched or _functorch.is_batchedtensor(x)
-        x = _functorch.get_unwrapped(x)
+    x, batched = private.unwrapped(x)
     if batched and is_dtensor(x):
         raise TypeError(
             "input is a DTensor under torch.vmap: RReLU in training takes it outside of vmap only"
@@ -152,7 +169,7 @@ def _check_type(x: object) -> None:
 
 
 def _key(x: Tensor, generator: Any) -> Tensor:
-    if x.is_meta or is_fake(x):
+    if x.is_meta or private.is_fake(x):
         return key_tensor(0, 0)  # there are no numbers to multiply, so no call is taken
     seed, call, _ = take_anywhere(generator)
     return key_tensor(seed, call)

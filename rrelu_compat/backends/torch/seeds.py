@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
-from torch.utils._python_dispatch import _disable_current_modes
 
+from rrelu_compat.backends.torch import private
 from rrelu_compat.backends.torch.recompute import Entry, is_recomputation_hook, recall, remember
 from rrelu_compat.backends.torch.tensors import CPU
 from rrelu_compat.generator import Generator, live_generators, process_generator
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-_graph_task = torch._C._current_graph_task_id
-_top_hooks = torch._C._autograd._top_saved_tensors_default_hooks
-_forward_ad_enabled = torch._C._is_fwd_grad_enabled
+_graph_task = private.graph_task
+_top_hooks = private.top_hooks
+_forward_ad_enabled = private.forward_ad_enabled
 _in_inference = torch.is_inference_mode_enabled
 
 #: (seed, call, the entry of the recomputation log or None)
@@ -31,7 +30,7 @@ Taken = tuple[int, int, "Entry | None"]
 
 def _scratch(device: torch.device) -> Tensor:
     # An inference or fake tensor here would fail in every later call.
-    with torch.inference_mode(False), _disable_current_modes():
+    with torch.inference_mode(False), private.disable_current_modes():
         return torch.empty(1, dtype=torch.int64, device=device)
 
 
@@ -63,7 +62,7 @@ def check_generator(generator: object) -> None:
 def prepare(generator: Generator) -> None:
     """Give a Generator the tensor through which compiled graphs without gradients reach its state."""
     if generator.tensor is None:
-        with torch.inference_mode(False), _disable_current_modes():
+        with torch.inference_mode(False), private.disable_current_modes():
             generator.tensor = torch.from_numpy(generator.state).view(torch.int64)
 
 
@@ -79,7 +78,7 @@ def draw_number() -> int:
     return number
 
 
-def _fresh_seed(generator: torch.Generator) -> int:
+def fresh_seed(generator: torch.Generator) -> int:
     return int(_scratch(generator.device).random_(generator=generator).item())
 
 
@@ -115,7 +114,7 @@ def take(generator: Any, agree: Callable[[int], int] | None = None) -> Taken:
         agree = None
     else:
         check_generator(generator)
-        seed, call = _fresh_seed(generator), 0
+        seed, call = fresh_seed(generator), 0
     if agree is not None:
         seed = agree(seed)
     # What can be repeated is remembered: everything under saved-tensor hooks (non-reentrant checkpoints), and
@@ -128,9 +127,9 @@ def take(generator: Any, agree: Callable[[int], int] | None = None) -> Taken:
 def take_anywhere(generator: Any, agree: Callable[[int], int] | None = None) -> Taken:
     """`take` where transforms or dispatch modes are active: they must not see, batch or forbid the draw."""
     with contextlib.ExitStack() as stack:
-        if torch._C._are_functorch_transforms_active():
-            stack.enter_context(temporarily_clear_interpreter_stack())
-        stack.enter_context(_disable_current_modes())
+        if private.functorch_active():
+            stack.enter_context(private.clear_interpreters())
+        stack.enter_context(private.disable_current_modes())
         return take(generator, agree)
 
 

@@ -6,13 +6,12 @@ import sys
 from typing import TYPE_CHECKING
 
 import torch
-from torch.autograd import forward_ad
-from torch.utils._python_dispatch import _disable_current_modes
 
 from rrelu_compat import kernels
+from rrelu_compat.backends.torch import private
 from rrelu_compat.errors import DTypeError
 from rrelu_compat.frameworks import check_torch_is_real
-from rrelu_compat.layout import signed
+from rrelu_compat.layout import overlaps_itself, signed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,38 +21,45 @@ CPU = torch.device("cpu")
 #: Kernel codes of the dtypes RReLU takes.
 CODES = {getattr(torch, name): code for name, code in kernels.DTYPES.items()}
 
-_functorch_active = torch._C._are_functorch_transforms_active
-_dispatch_keys = torch._C._dispatch_keys
 
-
-def _plain_keysets() -> frozenset[int]:
-    # Made outside of any mode, else the first import under one would put that mode's keys here.
-    with _disable_current_modes():
+def _plain_keysets(device: torch.device) -> frozenset[int]:
+    # Made outside of any mode, else the first call under one would put that mode's keys here.
+    with private.disable_current_modes():
         keysets = []
         for inference in (False, True):
             with torch.inference_mode(inference):
-                keysets.append(_dispatch_keys(torch.empty(0, device=CPU)).raw_repr())
+                keysets.append(private.dispatch_keys(torch.empty(0, device=device)).raw_repr())
     return frozenset(keysets)
 
 
 #: Keysets of tensors whose memory is what it seems: no subclass with a dispatch of its own, no negative
 #: or conjugate view, no wrapper of a transform, not sparse, nested, quantized, fake or meta. Reading
 #: ``data_ptr()`` of any of these gives wrong numbers, silently.
-PLAIN = _plain_keysets()
+PLAIN = _plain_keysets(CPU)
+_plain_on_cuda: frozenset[int] = frozenset()
+
+
+def _plain_of(device: torch.device) -> frozenset[int]:
+    global _plain_on_cuda
+    if device.type == "cpu":
+        return PLAIN
+    if device.type == "cuda" and not _plain_on_cuda:
+        _plain_on_cuda = _plain_keysets(device)
+    return _plain_on_cuda if device.type == "cuda" else frozenset()
 
 
 def is_plain(x: Tensor) -> bool:
     """Whether kernels may work on the memory of `x`, and nothing watches or transforms what is done."""
     return (
-        _dispatch_keys(x).raw_repr() in PLAIN
-        and not _functorch_active()
-        and forward_ad._current_level < 0
+        not private.functorch_active()
+        and not private.forward_ad_active()
+        and private.dispatch_keys(x).raw_repr() in _plain_of(x.device)
     )
 
 
-def has_kernel(device: torch.device) -> bool:
-    """Whether a kernel can work on tensors of `device`; others get slopes made on the host."""
-    return device.type == "cpu"
+def compute_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the dtype in which tensors of `dtype` are computed."""
+    return torch.float64 if dtype is torch.float64 else torch.float32
 
 
 def check_torch() -> None:
@@ -108,32 +114,6 @@ def key_numbers(key: Tensor) -> tuple[int, int]:
     return seed % 2**64, call % 2**64
 
 
-def slope_tensor(
-    shape: tuple[int, ...],
-    dtype: torch.dtype,
-    key: tuple[int, int],
-    lower: float,
-    upper: float,
-    start: int = 0,
-    index_strides: tuple[int, ...] | None = None,
-) -> Tensor:
-    """Return slopes on the host, contiguous, in the compute dtype of tensors of `dtype`."""
-    compute = torch.float64 if dtype is torch.float64 else torch.float32
-    out = torch.empty(shape, dtype=compute, device=CPU)
-    kernels.fill_slopes(
-        CODES[compute],
-        tuple(shape),
-        out.data_ptr(),
-        index_strides,
-        *key,
-        start,
-        lower,
-        upper,
-        torch.get_num_threads(),
-    )
-    return out
-
-
 def scaled(x: Tensor, multipliers: Tensor) -> Tensor:
     """Return ``x * multipliers``, computed in the dtype of `multipliers`, in the dtype of `x`.
 
@@ -142,3 +122,31 @@ def scaled(x: Tensor, multipliers: Tensor) -> Tensor:
     (A ``where`` of two branches adds their gradients, and 0.0 + -0.0 loses the sign.)
     """
     return (x.to(multipliers.dtype) * multipliers).to(x.dtype)
+
+
+def check_in_place(x: Tensor) -> None:
+    """Raise where PyTorch's own in-place operations raise, before a byte of `x` is changed."""
+    if not x.is_contiguous() and overlaps_itself(x.shape, x.stride()):
+        raise RuntimeError(
+            f"inplace=True: several elements of the input (shape {tuple(x.shape)}, strides {x.stride()}) "
+            "refer to one memory location, as in an expanded tensor; pass x.clone() or inplace=False"
+        )
+    if x.is_inference():
+        if not torch.is_inference_mode_enabled():
+            raise RuntimeError(
+                "inplace=True: the input is an inference tensor, which can only be changed in "
+                "inference mode; pass x.clone() or inplace=False"
+            )
+        return
+    if not (x.requires_grad and torch.is_grad_enabled()):
+        return
+    base = x._base
+    if x.is_leaf or (base is not None and base.is_leaf and base.requires_grad):
+        what = "a view of a leaf" if not x.is_leaf else "a leaf"
+        raise RuntimeError(
+            f"inplace=True: {what} Variable that requires grad is being used in an in-place operation; "
+            "pass inplace=False"
+        )
+    if base is not None and not private.may_change_in_place(x):
+        # One output of unbind or split, a view made under no_grad: PyTorch raises its own message here.
+        x.mul_(1)
