@@ -94,7 +94,7 @@ def copy_weights(
     renamed = corresponding(sources, targets, names or {}, ("source", "target"))
     problems = _Problems()
     copies: list[tuple[Any, NDArray[Any]]] = []
-    shared: dict[tuple[int, str], int] = {}
+    shared: dict[tuple[int, str], tuple[int, str]] = {}
     named = set(renamed.values())
     for path, layer, other_path, framework, where in (
         *((path, layer, renamed.get(path), here, "source") for path, layer in sources.items()),
@@ -119,6 +119,14 @@ def copy_weights(
         if path in inner_paths(here, sources) or other_path in inner_paths(there, targets):
             continue
         layer, other = sources[path], targets[other_path]
+        if bool(own_tensors(here, layer)) != bool(own_tensors(there, other)):
+            one, where, elsewhere = (
+                (layer, "source", "target")
+                if own_tensors(here, layer)
+                else (other, "target", "source")
+            )
+            problems.add(f"{path!r} of {where} ({_title(one)}) has no counterpart in {elsewhere}")
+            continue
         try:
             torch_path = path if here.name == "torch" else other_path
             said = {
@@ -127,11 +135,11 @@ def copy_weights(
                 if name.rpartition(".")[0] == torch_path
             }
             for one, two, key in _pairs(here, there, layer, other, said, copies):
-                if shared.setdefault((id(one), key), id(two)) != id(two):
+                if shared.setdefault((id(one), key), (id(two), key)) != (id(two), key):
                     raise ValueError("shares a parameter with another layer, in source only")
         except ValueError as error:
             problems.add(f"{path!r}: {error}")
-    if len(set(shared.values())) < len({one for one, _ in shared}):
+    if len(set(shared.values())) < len(shared):
         problems.add("layers of target share a parameter that they do not share in source")
     problems.check()
     _assign(there, copies)
@@ -192,6 +200,7 @@ def _pairs(
     torch_layer, paddle_layer = (layer, other) if to_paddle else (other, layer)
     torch, paddle = (here, there) if to_paddle else (there, here)
     ours, theirs = own_tensors(torch, torch_layer), own_tensors(paddle, paddle_layer)
+    _check_norm(ours, theirs, torch_layer, paddle_layer)
     links, left, right = links_of(ours, theirs, torch_layer, paddle_layer, transposed)
     if left or right:
         names = sorted(own_tensors(here, layer)), sorted(own_tensors(there, other))
@@ -225,6 +234,31 @@ def _pairs(
         copies.append((two, values))
         found.append((one, two, str(link.rows)))
     return found
+
+
+def _check_norm(
+    ours: Mapping[str, Any], theirs: Mapping[str, Any], torch_layer: Any, paddle_layer: Any
+) -> None:
+    """Refuse a weight norm over other axes: in a square matrix the shapes would not tell."""
+    kind = kind_of(paddle_layer)
+    sizes = next(
+        (
+            tuple(ours[name].shape)
+            for name in ("weight_g", "parametrizations.weight.original0")
+            if name in ours
+        ),
+        None,
+    )
+    if sizes is None or "weight_g" not in theirs or kind is None or kind.name != "Linear":
+        return
+    axis = next((axis for axis, size in enumerate(sizes) if size != 1), 0)
+    hooks = getattr(paddle_layer, "_forward_pre_hooks", {}).values()
+    dims = [hook.dim for hook in hooks if hasattr(hook, "dim") and hasattr(hook, "name")]
+    if dims != [1 - axis]:
+        raise ValueError(
+            f"weight_g: PyTorch's weight_norm has dim={axis}, Paddle's dim={dims}: a linear weight is "
+            f"transposed there, so dim={1 - axis} does the same"
+        )
 
 
 def _check_values(here: Framework, there: Framework, link: Link, one: Any, two: Any) -> None:

@@ -152,7 +152,14 @@ def own_tensors(framework: Framework, layer: Any) -> dict[str, Any]:
                 if kind is not None and kind.name in _RECURRENT and not name.endswith("_ho"):
                     continue
                 found[whole] = tensor
-    return {name: tensor for name, tensor in found.items() if name not in NO_COUNTERPART}
+    # What weight_norm and spectral_norm make at each call is no tensor of its own.
+    made = {name[:-2] for name in found if name.endswith("_g")}
+    made |= {name[:-5] for name in found if name.endswith("_orig")}
+    return {
+        name: tensor
+        for name, tensor in found.items()
+        if name not in NO_COUNTERPART and name not in made
+    }
 
 
 def inner_layers(framework: Framework, layer: Any) -> dict[str, Any]:
@@ -249,8 +256,10 @@ def _other_names(
         candidates = [f"{projected[1]}.{cell}.weight_ho" for cell in cells]
     else:
         candidates = [*_OTHER_NAMES.get(name, ()), name]
-    other = next((name for name in candidates if name in theirs), None)
-    return [] if other is None else [(other, None)]
+    for other in candidates:
+        if other in theirs:
+            return [(other, None)]
+    return []
 
 
 def _is_linear(torch_layer: Any, paddle_layer: Any) -> bool:
@@ -272,4 +281,4 @@ def _fitted(values: NDArray[Any], transposed: bool, shape: tuple[int, ...]) -> N
     # Paddle keeps the weights of a layer norm flat, and the bias of Bilinear and norms of weights otherwise.
     if 1 in (values.ndim, len(shape)) and values.size == np.prod(shape, dtype=int):
         values = values.reshape(shape)
-    return np.ascontiguousarray(values).reshape(shape) if values.shape == shape else None
+    return np.array(values, order="C") if values.shape == shape else None

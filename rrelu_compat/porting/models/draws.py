@@ -56,7 +56,8 @@ class Draws:
         seed, call = stream.take()
         self.made.append((place, what))
         fine = slopes(tuple(shape), 0.0, 1.0, seed=seed, call=call, dtype="float64")
-        return np.floor(np.minimum(fine, 1 - 1 / _GRID) * _GRID) / _GRID  # type: ignore[no-any-return]
+        coarse: NDArray[np.float64] = np.floor(np.minimum(fine, 1 - 1 / _GRID) * _GRID) / _GRID
+        return coarse
 
     def normal(self, shape: Sequence[int], what: str = "") -> NDArray[np.float64]:
         """Return standard normal numbers (Box and Muller), exact in float32."""
@@ -66,7 +67,7 @@ class Draws:
 
     def exponential(self, shape: Sequence[int], what: str = "") -> NDArray[np.float64]:
         """Return exponential numbers, above zero, exact in float32."""
-        values = -np.log1p(-self.uniform(shape, what)) + 2.0**-30
+        values: NDArray[np.float64] = -np.log1p(-self.uniform(shape, what)) + 2.0**-30
         return values.astype(np.float32).astype(np.float64)
 
     def gumbel(self, shape: Sequence[int]) -> NDArray[np.float64]:

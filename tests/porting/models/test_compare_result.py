@@ -116,7 +116,7 @@ def test_paths_that_differ(x):
     )
     names = {"0": "a", "1": "b"}
     copy_weights(ours, port, names={"0": "a"})
-    result = compare(ours, port, np.random.default_rng(0).normal(size=(8, 3)), seed=1, names=names)
+    result = compare(ours, port, np.ones((2, 3)), seed=1, names=names)
     result.assert_close()
     assert any(row.layer == "0" and row.quantity == "gradient of weight" for row in result.rows)
     result = compare(ours, port, np.ones((2, 3)), seed=1)  # by the order of execution

@@ -299,7 +299,7 @@ def doubled_gradient(port):
     ("fault", "layer", "quantity"),
     [
         (doubled_gradient_of_weight, "head", "gradient of weight"),
-        (doubled_gradient, "b", "gradient of weight"),
+        (doubled_gradient, "act", "input gradient"),
     ],
     ids=lambda x: getattr(x, "__name__", ""),
 )

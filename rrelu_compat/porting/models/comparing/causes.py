@@ -84,10 +84,7 @@ def cause_at_layer(models: Models, pair: Pair, weights: Mapping[str, str]) -> st
         return f"it is a {ours} in PyTorch and a {theirs} in Paddle"
     if settings := settings_that_differ(pair.torch, pair.paddle):
         return "; ".join(settings)
-    found = weights.get(pair.path) or _cause_at_padding(models, pair)
-    if found is None and (is_random(pair.torch) or is_random(pair.paddle)):
-        return "it is random, and its numbers could not be made the same"
-    return found
+    return weights.get(pair.path) or _cause_at_padding(models, pair)
 
 
 def _cause_at_padding(models: Models, pair: Pair) -> str | None:
@@ -195,19 +192,6 @@ def _other_order(models: Models, ours: Recording, theirs: Recording, key: Key) -
     return None
 
 
-def _outputs_in_order(
-    recording: Recording, paths: Mapping[str, str], until: Key | None
-) -> list[str]:
-    """Return the layers in the order in which they returned, each call once."""
-    found: dict[tuple[str, int], str] = {}
-    for key in recording.values:
-        if key == until:
-            break
-        if key.what == "output" and key.path in paths:
-            found.setdefault((key.path, key.call), paths[key.path])
-    return list(found.values())
-
-
 def cause_of_missing_call(models: Models, ours: Recording, theirs: Recording, pair: Pair) -> str:
     """Return how often each model calls a layer that Paddle's model calls less often."""
     counts = [
@@ -230,12 +214,12 @@ def cause_in_backward(
     return cause_of_gradient(pair)
 
 
-def cause_of_gradient(models: Models, pair: Pair) -> str:
+def cause_of_gradient(pair: Pair) -> str:
     """Return the likely cause of the gradients of parameters that part."""
     return "; ".join(settings_that_differ(pair.torch, pair.paddle)) or BACKWARD
 
 
-def cause_of_statistics(models: Models, pair: Pair) -> str:
+def cause_of_statistics(pair: Pair) -> str:
     """Return the likely cause of running statistics that part although the inputs agree."""
     settings = settings_that_differ(pair.torch, pair.paddle)
     return "; ".join(settings) or (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rrelu_compat.porting.models.comparing import causes, known
 from rrelu_compat.porting.models.comparing.recording import Key, Recording
 from rrelu_compat.porting.models.comparing.result import Divergence, Row
@@ -115,9 +117,9 @@ class Judge:
         floor = FLOOR * largest(value for key, value in values.items() if key.what == "output")
         self._inputs = {}
         before = ""  # the last layer whose output agrees
-        for key, value in ours.values.items():
+        for key, value in values.items():
             pair = self._models.pairs.get(key.path)
-            if pair is None or "gradient" in key.what:
+            if pair is None:
                 continue
             self._keep_inputs(pair, key, value)
             other = _other_key(key, pair, items)
@@ -133,8 +135,8 @@ class Judge:
                 continue
             if not self._compare(step, key, value, theirs.values[other], floor):
                 cause = self._forward_cause(pair, ours, theirs, key, other, before)
-                if one.shape != two.shape:
-                    shapes = f"{one.shape} in PyTorch, {two.shape} in Paddle"
+                if value.shape != theirs.values[other].shape:
+                    shapes = f"{value.shape} in PyTorch, {theirs.values[other].shape} in Paddle"
                     cause = f"{cause} (shape {shapes})"
                 self._part_at_last_row(cause)
             elif key.what == "output" and self._is_leaf(pair):

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 BIASED_VARIANCE = "Paddle averages the biased variance, PyTorch the unbiased one"
 RMSPROP = "RMSProp is defined otherwise in Paddle: epsilon stands inside the root"
-SIGN = "{count} value(s) near zero lie on the other side of it in one of them, by rounding"
-TIE = "{count} value(s) that tie by rounding: each model takes another one for the largest"
 
 
 def biased_variance(

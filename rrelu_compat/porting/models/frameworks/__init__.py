@@ -81,8 +81,7 @@ class Framework(Protocol):
     ) -> list[Any]:
         """Call ``on_entry(layer, arguments, keywords)``, ``on_exit(layer, arguments, output)`` each time.
 
-        What they return, if not None, is (arguments, keywords) or the output to go on with. Returns
-        handles with ``remove()``.
+        Returns handles with ``remove()``.
         """
 
     def asks_gradient(self, tensor: Any) -> bool:

@@ -235,18 +235,19 @@ def _interpolate(
     return (back + (there - back).detach()).contiguous()
 
 
-def _ratio(given: int, wanted: int, scale: float, align_corners: bool) -> np.float32:
+def _ratio(given: int, wanted: int, scale: float, align_corners: bool) -> float:
+    """Return inputs per output, rounded to float32."""
     if wanted <= 1:
-        return np.float32(0)
+        return 0.0
     if align_corners:
         above, below = given - 1.0, wanted - 1.0
     else:
         above, below = (1.0, scale) if scale > 0 else (float(given), float(wanted))
-    return np.float32(np.float32(above) / np.float32(below))
+    return single(above / single(below))
 
 
 def _places(
-    ratio: np.float32, wanted: int, align_corners: bool, rounding: str
+    ratio: float, wanted: int, align_corners: bool, rounding: str
 ) -> list[np.float32 | np.float64]:
     """Return where in the input each output lies; `rounding` is exact, fused or steps."""
     found: list[np.float32 | np.float64] = []
