@@ -207,10 +207,22 @@ class Judge:
             if two is None:
                 if not failed:
                     self._part(step, key.path, key.what, cause)
-            elif not self._compare(step, key, ours.values[key], two, floor):
+            elif not self._compare(
+                step, key, ours.values[key], two, floor, excuse=self._at_zero(pair, key, ours, two)
+            ):
                 self._part_at_last_row(cause)
         for path in reversed(list(gradients)):
             self._add_gradients(step, path, gradients[path], most, failed)
+
+    def _at_zero(self, pair: Pair, key: Key, ours: Recording, two: NDArray[Any]) -> str:
+        """Return what is known where an activation's gradients differ at inputs of exactly zero alone."""
+        x, one = ours.values.get(key._replace(what="input")), ours.values[key]
+        if isinstance(pair.torch, self._models.torch.native) or kind_of(pair.torch) is not None:
+            return ""
+        if x is None or x.shape != one.shape or one.shape != two.shape or not self._is_leaf(pair):
+            return ""
+        seen = difference(one[x != 0], two[x != 0], largest([one]))
+        return known.AT_ZERO if seen.relative <= self._yardstick.relative(key, seen.scale) else ""
 
     def _parameter_gradients(
         self, path: str

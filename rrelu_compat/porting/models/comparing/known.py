@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BIASED_VARIANCE = "Paddle averages the biased variance, PyTorch the unbiased one"
+AT_ZERO = "the frameworks give this activation other gradients at exactly zero"
 RMSPROP = "RMSProp is defined otherwise in Paddle: epsilon stands inside the root"
 
 
