@@ -63,7 +63,7 @@ class Draws:
         """Return standard normal numbers (Box and Muller), exact in float32."""
         one, two = self.uniform((2, *shape), what)
         values = np.sqrt(-2 * np.log(1 - one)) * np.cos(2 * np.pi * two)
-        return values.astype(np.float32).astype(np.float64)
+        return values.astype(np.float32).astype(np.float64)  # type: ignore[no-any-return]
 
     def exponential(self, shape: Sequence[int], what: str = "") -> NDArray[np.float64]:
         """Return exponential numbers, above zero, exact in float32."""
