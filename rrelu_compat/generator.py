@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
-import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rrelu_compat.fork import lock
 from rrelu_compat.slopes import check_uint64, philox4x32_10
 
 if TYPE_CHECKING:
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
 
 _MASK64 = 2**64 - 1
 _identities = itertools.count()
-_live: weakref.WeakSet[Generator] = weakref.WeakSet()
-_live_lock = threading.Lock()
+# Changed and copied by single operations, so that threads, and handlers of signals, need no lock.
+_live: dict[int, weakref.ref[Generator]] = {}
 
 
 class Generator:
@@ -58,14 +57,14 @@ class Generator:
         self._state: NDArray[np.uint64] = np.array([seed, call], dtype=np.uint64)
         # Indexing a memoryview gives Python ints at a third of the price of NumPy scalars.
         self._words = memoryview(self._state)  # type: ignore[arg-type]
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._identity = next(_identities)
         #: PyTorch's view of `state`, made by its adapter: compiled graphs in inference mode need one.
         self.tensor: Any = None
         #: What reads and writes the state while it is on a device (``rrelu_compat.torch.bind_to_device``).
         self.device: Any = None
-        with _live_lock:
-            _live.add(self)
+        key = id(self)
+        _live[key] = weakref.ref(self, lambda _: _live.pop(key, None))
 
     @property
     def seed(self) -> int:
@@ -94,6 +93,8 @@ class Generator:
             if self.device is not None:
                 return self._take_from_device()
             seed: int = words[0]
+            # Nothing is called between these two lines, so no handler of a signal comes between them. (It may
+            # come before or after, and take a number: the lock lets it in.)
             call: int = words[1]
             words[1] = (call + 1) & _MASK64
         return seed, call
@@ -216,17 +217,5 @@ def set_process_generator(on: bool) -> None:
 
 def live_generators() -> list[Generator]:
     """Return every Generator that is alive (recomputation saves and restores their positions)."""
-    with _live_lock:
-        return list(_live)
-
-
-def _renew_locks() -> None:
-    # A lock that another thread held at the fork would never be released in the child.
-    global _live_lock
-    _live_lock = threading.Lock()
-    for generator in list(_live):
-        generator._lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_locks)
+    found = [reference() for reference in list(_live.values())]
+    return [generator for generator in found if generator is not None]

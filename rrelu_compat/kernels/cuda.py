@@ -32,11 +32,11 @@ from __future__ import annotations
 
 import functools
 import math
-import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rrelu_compat.fork import lock
 from rrelu_compat.kernels import ITEMSIZE
 from rrelu_compat.kernels import _cuda_program as program
 from rrelu_compat.layout import c_strides
@@ -51,7 +51,7 @@ Axis = tuple[int, int, int, int]
 INSTALL = "pip install 'rrelu-compat[cuda]'"
 _F32, _F64 = 2, 3
 
-_lock = threading.Lock()
+_lock = lock()
 _programs: dict[tuple[int, int, str, str], Any] = {}
 _kernels: dict[tuple[int, int, int, str], Any] = {}
 

@@ -9,58 +9,48 @@ from torch_recomputation import network
 
 from rrelu_compat import Generator, RecomputeError
 from rrelu_compat.backends.torch import recompute
-from rrelu_compat.torch import RReLU
+from rrelu_compat.torch import rrelu
 
 pytestmark = pytest.mark.usefixtures("nothing_stays_remembered")
 
 
 @pytest.mark.parametrize("reentrant", [False, True])
-def test_preserve_rng_state_false_raises(source, reentrant):
-    model = network(source)
-    source.reset()
-    x = torch.randn(4, 6, requires_grad=True)
-    y = checkpoint(model, x, use_reentrant=reentrant, preserve_rng_state=False)
-    with pytest.raises(RecomputeError, match="preserve_rng_state"):
-        y.sum().backward()
-
-
-def test_a_repetition_with_calls_of_the_same_region_in_another_order_raises(source):
-    """Both numbers are known to the region, but each layer is given the other's: the node notices."""
-    first, second = source.layer(), source.layer()
-    states = []
-
-    def segment(x):
-        states.append(torch.get_rng_state())
-        if len(states) == 2:  # the repetition: set PyTorch's generator to where the second call was
-            torch.set_rng_state(after_first)
-        x = first(x * 2)
-        if len(states) == 2:
-            torch.set_rng_state(states[0])
-        return second(x * 3)
-
-    source.reset()
-    torch.empty(1, dtype=torch.int64).random_()
-    after_first = torch.get_rng_state()
-    source.reset()
-    x = -torch.ones(8).requires_grad_()
-    y = checkpoint(segment, x, use_reentrant=False)
-    with pytest.raises(RecomputeError, match="would be wrong"):
-        y.sum().backward()
-
-
-@pytest.mark.parametrize("reentrant", [False, True])
-def test_reseeding_inside_a_region_is_ambiguous_and_raises(reentrant):
-    layer = RReLU(0.1, 0.9, generator=Generator(1))
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda x, again: (x[: 4 if again else 8], 0.1, 0.9, None), "elements"),
+        (lambda x, again: (x.double() if again else x, 0.1, 0.9, None), "dtype"),
+        (lambda x, again: (x, 0.2 if again else 0.1, 0.9, None), "lower"),
+        (lambda x, again: (x, 0.1, 0.8 if again else 0.9, None), "upper"),
+        (lambda x, again: (x, 0.1, 0.9, Generator(1) if again else None), "generator"),
+    ],
+)
+def test_a_repetition_that_makes_another_call_raises(reentrant, change, named):
+    calls = []
 
     def segment(x):
-        torch.manual_seed(0)
-        x = layer(x * 2)
-        torch.manual_seed(0)
-        return layer(x * 2)
+        calls.append(1)
+        x, lower, upper, generator = change(x * 1, len(calls) > 1)
+        return rrelu(x, lower, upper, True, generator=generator).sum()
 
     x = -torch.ones(8).requires_grad_()
     y = checkpoint(segment, x, use_reentrant=reentrant)
-    with pytest.raises(RecomputeError, match="same number"):
+    with pytest.raises(RecomputeError, match=named):
+        y.backward()
+
+
+def test_a_repetition_that_makes_more_calls_raises():
+    calls = []
+
+    def segment(x):
+        calls.append(1)
+        if len(calls) > 1:
+            x = rrelu(x, training=True)
+        return rrelu(x, training=True)
+
+    x = -torch.ones(8).requires_grad_()
+    y = checkpoint(segment, x, use_reentrant=True)
+    with pytest.raises(RecomputeError, match="more RReLU calls"):
         y.sum().backward()
 
 

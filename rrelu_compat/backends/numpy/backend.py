@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,7 +73,9 @@ def check_generator(generator: Any) -> None:
 
 
 def _check_array(x: Array, inplace: bool) -> None:
-    if isinstance(x, np.ma.MaskedArray):
+    # Not np.ma: NumPy would import it here, perhaps while something else does.
+    masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", None)
+    if masked is not None and isinstance(x, masked):
         raise TypeError(
             "x is a masked array: apply RReLU to x.data or x.filled(...), masks are not supported"
         )

@@ -15,7 +15,6 @@ would be drawn afresh and the gradient would be wrong: that is seen by a look at
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import threading
 import weakref
@@ -26,6 +25,7 @@ import paddle.distributed.fleet.recompute as package
 from paddle.base import core
 
 from rrelu_compat.errors import RecomputeError
+from rrelu_compat.fork import lock
 from rrelu_compat.generator import Generator, live_generators, process_generator
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ _EXECUTORS = frozenset(
 _REPEATING = ("backward", "unpack")
 _NEVER = 2**63
 
-_lock = threading.Lock()
+_lock = lock()
 # Draws so far from each of Paddle's generators: a gap shows that another thread drew.
 _draws: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
@@ -320,16 +320,6 @@ def draw(generator: Any, default: Any, seed: int) -> tuple[int, int]:
     for snapshot in level.open:
         snapshot.note(generator, seed, call)
     return seed, call
-
-
-def _renew_lock() -> None:
-    # A lock that another thread held at the fork would never be released in the child.
-    global _lock
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def install() -> None:

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rrelu_compat.backends.torch import private, seeds
+from rrelu_compat.backends.torch import recompute, seeds
 from rrelu_compat.backends.torch.pack import DeviceKey
-from rrelu_compat.backends.torch.recompute import Entry, recall, remember
 from rrelu_compat.backends.torch.tensors import key_numbers, key_tensor
 from rrelu_compat.generator import Generator, process_generator
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_top_hooks = private.top_hooks
+    from rrelu_compat.backends.torch.recompute import Entry
 
 
 class DeviceState:
@@ -125,23 +124,16 @@ def _fresh(device: torch.device, generator: Any) -> tuple[Any, int]:
     return seeds.fresh_seed(generator), 0
 
 
-def take(device: torch.device, generator: Any) -> tuple[Any, int, Entry | None]:
+def take(device: torch.device, generator: Any, what: Any) -> tuple[Any, int, Entry | None]:
     """`seeds.take` for a plain tensor on a CUDA device: the key stays there where it can.
 
-    PyTorch's default CPU generator gives one number here too, by which recomputation finds the key.
+    PyTorch's default CPU generator gives one number here too.
     """
     number = seeds.draw_number()
-    seed: Any
-    if seeds.repeating():
-        entry = recall(number)
-        seed = entry.seed
-        if isinstance(seed, DeviceKey) and seed.default:
-            # What comes after it in the region, dropout say, must find the device's generator as before.
-            _drawn(device, None)
-        return seed, entry.call, entry
-    seed, call = _fresh(device, generator)
-    if _top_hooks(False) is not None or not (
-        private.forward_ad_enabled() or torch.is_inference_mode_enabled()
-    ):
-        return seed, call, remember(number, seed, call)
-    return seed, call, None
+    if not recompute.watched():
+        return *_fresh(device, generator), None
+    entry, repeats = recompute.call(number, what, generator, lambda: _fresh(device, generator))
+    if repeats and isinstance(entry.seed, DeviceKey) and entry.seed.default:
+        # What comes after it in the region, dropout say, must find the device's generator as before.
+        _drawn(device, None)
+    return entry.seed, entry.call, entry

@@ -11,7 +11,7 @@ from torch.distributed.tensor import DTensor, Replicate
 from rrelu_compat.backends.torch import graphs, private
 from rrelu_compat.backends.torch.ops import calls
 from rrelu_compat.backends.torch.seeds import take_anywhere
-from rrelu_compat.backends.torch.tensors import key_tensor
+from rrelu_compat.backends.torch.tensors import code_of, key_tensor
 from rrelu_compat.layout import c_strides
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def apply(
     """
     settled = _settled(x)
     if key is None:
-        key = _key(settled, training, generator)
+        key = _key(settled, lower, upper, training, generator)
     y, _ = calls.forward(settled.to_local(), key, lower, upper, *_index(settled))
     return graphs.finish(x, _sharded_as(settled, y), inplace)
 
@@ -86,14 +86,17 @@ def multipliers(x: Any, lower: float, upper: float, generator: Any) -> Tensor:
     _settled(x)
     # Into a DTensor and out of it lead functions that transforms do not take; nothing here is differentiated.
     with private.clear_interpreters(), torch.no_grad():
-        local = calls.multipliers(x.to_local(), _key(x, True, generator), lower, upper, *_index(x))
+        local = calls.multipliers(
+            x.to_local(), _key(x, lower, upper, True, generator), lower, upper, *_index(x)
+        )
         return _sharded_as(x, local)
 
 
-def _key(x: DTensor, training: bool, generator: Any) -> Tensor:
+def _key(x: DTensor, lower: float, upper: float, training: bool, generator: Any) -> Tensor:
     if not training:
         return key_tensor(0, 0)
-    seed, call, _ = take_anywhere(generator, _agreement(x.device_mesh))
+    what = (x.numel(), code_of(x), lower, upper)
+    seed, call, _ = take_anywhere(generator, what, _agreement(x.device_mesh))
     return key_tensor(seed, call)
 
 

@@ -173,7 +173,9 @@ def _takes_multipliers(x: Tensor, pack: Pack) -> bool:
     return (
         pack.run is cpu
         and pack.code > BF16
-        and pack.entry is None  # a checkpoint looks for the key among what is saved
+        # A checkpoint looks for the key among what is saved, and each repetition must save as much.
+        and pack.entry is None
+        and not pack.hooks
         and 0 < x.numel() <= SMALL
         and x.is_contiguous()
         and 1 not in x.shape  # the product gives axes of size 1 other strides

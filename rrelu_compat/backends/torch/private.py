@@ -28,6 +28,7 @@ disable_current_modes: Any = _python_dispatch._disable_current_modes
 # Recomputation: what is being repeated, and by whom.
 graph_task: Callable[[], int] = torch._C._current_graph_task_id
 forward_ad_enabled: Callable[[], bool] = torch._C._is_fwd_grad_enabled
+in_inference: Callable[[], bool] = torch.is_inference_mode_enabled
 top_hooks: Callable[[bool], Any] = torch._C._autograd._top_saved_tensors_default_hooks
 pop_hooks: Callable[[], Any] = torch._C._autograd._pop_saved_tensors_default_hooks
 push_hooks: Callable[[Any, Any], None] = torch._C._autograd._push_saved_tensors_default_hooks

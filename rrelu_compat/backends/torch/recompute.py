@@ -1,56 +1,99 @@
 """Recomputed forwards: which call a repeated training forward stands for.
 
-Checkpointing runs the forward of a *region* a second time, in the backward pass, with PyTorch's default
-CPU generator set back to where it was. Every training call draws one number from that generator, so the
-repeated call draws the number of the original one, and the number finds the original ``(seed, call)``
-in the log of the region. Numbers alone would not do: whoever reseeds PyTorch in every step
-draws the same ones again and again. So a log is only read inside a recomputation, only the log of the
-region that is being recomputed, and what is not found there, or not without doubt, raises.
+Checkpointing runs the forward of a *region* a second time, in the backward pass. A region keeps a log of its
+training calls, and the k-th call of a repetition stands for the k-th call of the log. What other threads draw
+meanwhile, what was reseeded, whether PyTorch's generator is set back: none of it matters.
 
-A log hangs on the object that PyTorch itself keeps as long as the region can be recomputed: the checkpoint
-frame (non-reentrant), or the context of the ``autograd.Function`` in whose forward the call was made
-(reentrant checkpointing of any make, compiled graphs). It goes when the graph goes.
+Order is the key where PyTorch itself repeats: non-reentrant regions, and its own ``CheckpointFunction``. An
+``autograd.Function`` of another make may repeat its parts in any order (reversible networks go backwards),
+and compiled graphs repeat single operations. There the number that every call draws from PyTorch's default
+CPU generator finds the call, since whoever repeats a random forward sets that generator back first.
+
+A repeated call that is not the same (elements, dtype, bounds, generator) raises, and so does one that is
+not found, or not without doubt. A log hangs on the object that PyTorch keeps as long as the region can be
+repeated: the checkpoint frame, or the context of the ``autograd.Function``. It goes when the graph goes.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
+import operator
 import sys
-import threading
 import weakref
 from typing import TYPE_CHECKING, Any
+
+from torch.utils.checkpoint import CheckpointFunction
 
 from rrelu_compat.backends.torch import private
 from rrelu_compat.errors import RecomputeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
-_LOG = "_rrelu_compat_log"
-_top_hooks = private.top_hooks
-_pop_hooks = private.pop_hooks
-_push_hooks = private.push_hooks
-_FunctionContext = private.FunctionContext
+_LOG, _POSITION = "_rrelu_compat_log", "_rrelu_compat_position"
+_CHECKPOINT_BACKWARD = CheckpointFunction.backward.__code__
+_top_hooks: Any = functools.partial(private.top_hooks, False)
+_NEVER = object()
 
 
 class Entry:
-    """One remembered training call; alive as long as something that may repeat it."""
+    """One remembered training call; alive as long as something that may repeat it.
 
-    __slots__ = ("__weakref__", "call", "number", "seed")
+    `what` is what the call was: elements, dtype code, bounds; None in graphs, which check it themselves.
+    `generator` is the argument of that name.
+    """
 
-    def __init__(self, number: int, seed: int, call: int) -> None:
-        self.number = number
+    __slots__ = ("__weakref__", "call", "generator", "seed", "what")
+
+    def __init__(self, seed: Any, call: int, what: Any, generator: Any) -> None:
         self.seed = seed
         self.call = call
+        self.what = what
+        self.generator = generator
 
 
-_entries: weakref.WeakSet[Entry] = weakref.WeakSet()
-_entries_lock = threading.Lock()
+#: The training calls of a region, in order, each with the number that was drawn for it.
+Log = list[tuple[int, Entry]]
+
+# All entries with their numbers: changed and copied by single operations, so there is no lock to hold.
+_entries: dict[int, tuple[weakref.ref[Entry], int]] = {}
 
 
 def remembered() -> int:
     """Return how many calls are remembered at present."""
-    with _entries_lock:
-        return len(_entries)
+    return len(_entries)
+
+
+def watched() -> bool:
+    """Whether a call that is made now may be repeated, or is a repetition."""
+    return (
+        private.graph_task() != -1
+        or private.top_hooks(False) is not None
+        # Below the forward of every autograd.Function forward AD is off (no_grad does not turn it off).
+        or not (private.forward_ad_enabled() or private.in_inference())
+    )
+
+
+def hooked() -> bool:
+    """Whether saved-tensor hooks may replace what a node saves."""
+    return private.top_hooks(False) is not None
+
+
+# ---- who repeats, and who records ----
+
+
+def _all_hooks() -> list[Any]:
+    """Return the saved-tensor hooks of this thread, innermost first."""
+    # Only the top can be looked at, so all are taken off and put back. It is one call of C code: an interrupt
+    # (Ctrl-C, a handler that raises) comes before or after it, and no hook is lost.
+    found: list[Any] = []
+    taken: list[Any] = [None]
+    top, same = itertools.tee(iter(_top_hooks, None))
+    off = zip(top, map(taken.append, same), iter(private.pop_hooks, _NEVER), strict=False)
+    on = itertools.starmap(private.push_hooks, iter(taken.pop, None))
+    found.extend(itertools.chain(map(operator.itemgetter(0), off), on))
+    return found[: len(found) // 2]
 
 
 def _closure(function: Any) -> dict[str, Any]:
@@ -59,113 +102,143 @@ def _closure(function: Any) -> dict[str, Any]:
     return dict(zip(function.__code__.co_freevars, cells, strict=True)) if cells else {}
 
 
-def _is_checkpoint_hook(pack: Any) -> bool:
-    qualname = getattr(pack, "__qualname__", "")
-    return "_checkpoint_hook" in qualname or "_recomputation_hook" in qualname
+def _under_hooks() -> tuple[list[Any], Any, Any]:
+    """Return the non-reentrant regions that record, the one that is repeated, and the hook that repeats it.
+
+    Only regions within the one that is repeated record.
+    """
+    recording: list[Any] = []
+    for pack, _ in _all_hooks():
+        name = getattr(pack, "__qualname__", "")
+        if "_recomputation_hook" in name and "target_frame_ref" in (cells := _closure(pack)):
+            return recording, cells["target_frame_ref"].cell_contents(), pack
+        if "_checkpoint_hook" in name and "frame" in (cells := _closure(pack)):
+            recording.append(cells["frame"].cell_contents)
+    return recording, None, None
 
 
-def is_recomputation_hook(pack: Any) -> bool:
-    """Whether this pack hook is the one under which PyTorch repeats a non-reentrant region."""
-    return "_recomputation_hook" in getattr(pack, "__qualname__", "")
+def _on_stack() -> tuple[list[Any], Any, Any]:
+    """Return the Functions whose forward is running, and the one whose backward is, with its code.
 
-
-def _checkpoint_frames() -> Iterator[Any]:
-    """Yield the frame of every non-reentrant region that is running, innermost first."""
-    stack = []
-    # Only the top can be looked at, so all are taken off and put back: nested regions need the outer too.
-    try:
-        while (hooks := _top_hooks(False)) is not None:
-            _pop_hooks()
-            stack.append(hooks)
-    finally:
-        for pack, unpack in reversed(stack):
-            _push_hooks(pack, unpack)
-    for pack, _ in stack:
-        if not _is_checkpoint_hook(pack):
-            continue
-        cells = _closure(pack)
-        if "frame" in cells:
-            yield cells["frame"].cell_contents
-        elif "target_frame_ref" in cells:
-            frame = cells["target_frame_ref"].cell_contents()
-            if frame is not None:
-                yield frame
-
-
-def _function_contexts() -> Iterator[Any]:
-    """Yield the context of every ``autograd.Function`` whose forward or backward is on the stack."""
+    Only what is within the innermost backward. Looked at with care: reading the locals of a frame keeps them
+    alive until it returns, so not those of modules.
+    """
+    running: list[Any] = []
     frame = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
         if code.co_argcount or code.co_flags & 4:  # 4: *args
-            name = code.co_name
-            first = code.co_varnames[0]
-            # Not the forwards of modules: looking at a frame's locals keeps them alive until it returns.
+            name, first = code.co_name, code.co_varnames[0]
             if first == "ctx" or (name in ("forward", "backward") and first != "self"):
-                value = frame.f_locals.get(first)
-                if isinstance(value, _FunctionContext):
-                    yield value
+                context = frame.f_locals.get(first)
+                if isinstance(context, private.FunctionContext):
+                    if name == "backward":
+                        return running, context, code
+                    running.append(context)
         frame = frame.f_back  # type: ignore[assignment]
+    return running, None, None
 
 
-def _regions() -> list[Any]:
-    regions = list(_checkpoint_frames())
-    if not private.forward_ad_enabled() or private.graph_task() != -1:
-        regions += _function_contexts()
-    return regions
+def _repeated(number: int, frame: Any, pack: Any, context: Any, code: Any) -> Entry | None:
+    """Return the call that this one repeats; None if there is no doubt that it repeats none."""
+    if pack is not None:
+        return _next(getattr(frame, _LOG, []), pack.__dict__, _POSITION)
+    if code is _CHECKPOINT_BACKWARD:
+        log = getattr(context, _LOG, [])
+        return _next(log, context.__dict__, f"{_POSITION}_{private.graph_task()}")
+    if private.graph_task() == -1:
+        return None
+    found: list[Entry]
+    kept: Log | None = getattr(context, _LOG, None)
+    if kept:
+        found = [entry for drawn, entry in kept if drawn == number]
+    else:
+        # Compiled autograd repeats graphs without an object that could carry a log.
+        candidates = [entry() for entry, drawn in list(_entries.values()) if drawn == number]
+        found = [entry for entry in candidates if entry is not None]
+    if not found:
+        raise RecomputeError(
+            "RReLU (training) was called in a backward pass, but not as the repetition of a call that is "
+            "known, so its slopes cannot be those of the forward. Either an autograd.Function repeats its "
+            "forward with other random numbers (it must set PyTorch's generator back first, and no other "
+            "thread may draw meanwhile), or this is a new training forward inside a backward pass or one of "
+            "its hooks (run it outside, or in evaluation mode)"
+        )
+    if len({(entry.seed, entry.call) for entry in found}) > 1:
+        raise RecomputeError(
+            "RReLU (training) is repeated, and two of its calls drew the same number from PyTorch's "
+            "generator, so which of them is repeated cannot be told: do not reseed PyTorch inside the "
+            "forward of an autograd.Function that repeats itself, nor backpropagate two graphs made from "
+            "the same random state under compiled autograd"
+        )
+    return found[0]
 
 
-def _note(entry: Entry, regions: list[Any]) -> None:
-    for region in regions:
-        log = region.__dict__.setdefault(_LOG, {})
-        known = log.setdefault(entry.number, entry)
-        if known is not None and (known.seed, known.call) != (entry.seed, entry.call):
-            # Two calls under one number: PyTorch was reseeded in the region.
-            log[entry.number] = None
+def _next(log: Log, positions: dict[str, int], key: str) -> Entry:
+    position = positions.get(key, 0)
+    positions[key] = position + 1
+    if position >= len(log):
+        raise RecomputeError(
+            f"a checkpoint repeats its region with more RReLU calls in training than the {len(log)} of its "
+            "forward, so their slopes are not known: the region must make the same calls both times"
+        )
+    return log[position][1]
 
 
-def remember(number: int, seed: int, call: int) -> Entry:
-    """Note a call for the regions that may repeat it; the caller's autograd node keeps the entry too."""
-    private.check_recomputation()
-    entry = Entry(number, seed, call)
-    with _entries_lock:
-        _entries.add(entry)
-    _note(entry, _regions())
-    return entry
+def call(
+    number: int, what: Any, generator: Any, fresh: Callable[[], tuple[Any, int]]
+) -> tuple[Entry, bool]:
+    """Return the entry of a training call that is `watched`, and whether it repeats an earlier one.
 
-
-def recall(number: int) -> Entry:
-    """Return the call that a repeated forward stands for.
+    Parameters
+    ----------
+    number : int
+        What was drawn for the call from PyTorch's default CPU generator.
+    what, generator
+        What the call is; see `Entry`.
+    fresh : callable
+        Takes the ``(seed, call)`` of a call that repeats none.
 
     Raises
     ------
     RecomputeError
-        If it is not known, or not without doubt.
+        If it repeats a call that is not known, not without doubt, or not the same.
     """
-    logs = [log for region in _regions() if (log := region.__dict__.get(_LOG))]
-    if logs:
-        found = [log[number] for log in logs if number in log]
+    private.check_recomputation()
+    frames, frame, pack = _under_hooks()
+    contexts: list[Any] = []
+    context = code = None
+    if private.graph_task() != -1 or not private.forward_ad_enabled():
+        contexts, context, code = _on_stack()
+    entry = _repeated(number, frame, pack, context, code)
+    repeats = entry is not None
+    if entry is None:
+        entry = Entry(*fresh(), what, generator)
+        key = id(entry)
+        _entries[key] = weakref.ref(entry, lambda _: _entries.pop(key, None)), number
     else:
-        # Compiled autograd repeats graphs without an object that could carry a log.
-        with _entries_lock:
-            found = [entry for entry in _entries if entry.number == number]
-    if not found:
-        raise RecomputeError(
-            "RReLU (training) was called in a backward pass, but not as the repetition of a call that is "
-            "known, so its slopes cannot be those of the forward. Either a checkpoint repeats it with other "
-            "random numbers (preserve_rng_state=False, or checkpointing in several threads at once: "
-            "use preserve_rng_state=True, one thread), or it is a new training forward inside a backward "
-            "pass or one of its hooks (run it outside, or in evaluation mode)"
+        _check_same(entry, what, generator)
+    for region in (*frames, *contexts):
+        region.__dict__.setdefault(_LOG, []).append((number, entry))
+    return entry, repeats
+
+
+def _check_same(entry: Entry, what: Any, generator: Any) -> None:
+    if entry.what is None or what is None:
+        return
+    if entry.what != what or entry.generator is not generator:
+        names = ("elements", "dtype code", "lower", "upper", "generator")
+        before, now = (*entry.what, entry.generator), (*what, generator)
+        different = ", ".join(
+            f"{name} {a!r} and now {b!r}"
+            for name, a, b in zip(names, before, now, strict=True)
+            if a is not b and a != b
         )
-    if None in found or len({(entry.seed, entry.call) for entry in found}) > 1:
         raise RecomputeError(
-            "RReLU (training) is repeated by a checkpoint, and two of its calls drew the same number from "
-            "PyTorch's generator, so which of them is repeated cannot be told: do not reseed PyTorch "
-            "inside a checkpointed region, nor backpropagate two graphs made from the same random state "
-            "under compiled autograd"
+            f"a checkpoint repeats its region with another RReLU call in training than its forward made "
+            f"there ({different}), so the gradient would be wrong: the region must make the same calls in "
+            "the same order both times"
         )
-    entry: Entry = found[0]
-    return entry
 
 
 def check_repeated(original: tuple[int, int], repeated: tuple[int, int]) -> None:
@@ -173,15 +246,8 @@ def check_repeated(original: tuple[int, int], repeated: tuple[int, int]) -> None
     if original != repeated:
         raise RecomputeError(
             f"a checkpoint repeated the RReLU call (seed, call) = {original} as {repeated}, so the gradient "
-            "would be wrong: use preserve_rng_state=True and do not reseed inside a checkpointed region"
+            "would be wrong: the region must make the same calls in the same order both times"
         )
 
 
-__all__ = [
-    "Entry",
-    "check_repeated",
-    "is_recomputation_hook",
-    "recall",
-    "remember",
-    "remembered",
-]
+__all__ = ["Entry", "call", "check_repeated", "hooked", "remembered", "watched"]

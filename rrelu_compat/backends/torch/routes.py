@@ -27,8 +27,8 @@ from rrelu_compat.backends.torch.private import (
     dispatch_modes,
     forward_ad_active,
     functorch_active,
-    top_hooks,
 )
+from rrelu_compat.backends.torch.recompute import hooked
 from rrelu_compat.backends.torch.seeds import check_generator, take, take_anywhere
 from rrelu_compat.backends.torch.tensors import (
     CODES,
@@ -90,16 +90,18 @@ def apply(x: Any, spec: RReLUSpec, training: bool, generator: Any = None) -> Any
     if training:
         # Memory first: a call that fails for want of it has taken no number.
         kept = room(x, spec.inplace)
-        seed, call, entry = (
-            device_keys.take(x.device, generator) if run is cuda else take(generator)
-        )
-        hooks = entry is not None and top_hooks(False) is not None
+        what = (x.numel(), code, lower, upper)
+        if run is cuda:
+            seed, call, entry = device_keys.take(x.device, generator, what)
+        else:
+            seed, call, entry = take(generator, what)
+        hooks = entry is not None and hooked()
         pack = Pack(run, code, lower, upper, seed, call, 0, None, None, entry, hooks)
     else:
         y = evaluation.native(x, lower, spec.inplace)
         if y is not None:
             return y
-        kept, pack = None, Pack(run, code, lower, upper)
+        kept, pack = None, Pack(run, code, lower, upper, hooks=hooked())
     if run is cuda and not cuda.usable(x.device):
         # Slopes from the host, applied with PyTorch's operations; reading a key waits for the device.
         y, _ = calls.forward(x, words(pack).cpu(), lower, upper)
@@ -143,10 +145,10 @@ def _apply_special(x: Any, spec: RReLUSpec, training: bool, generator: Any) -> A
 
             many = dtensor.multipliers(inner, lower, upper, generator)
         else:
-            many = calls.multipliers(x.detach(), _key(x, generator), lower, upper)
+            many = calls.multipliers(x.detach(), _key(x, generator, lower, upper), lower, upper)
         y = scaled(x, many)
     else:
-        key = _key(x, generator) if training else key_tensor(0, 0)
+        key = _key(x, generator, lower, upper) if training else key_tensor(0, 0)
         y, _ = calls.forward(x, key, lower, upper)
     return graphs.finish(x, y, spec.inplace)
 
@@ -168,10 +170,11 @@ def _check_type(x: object) -> None:
         )
 
 
-def _key(x: Tensor, generator: Any) -> Tensor:
+def _key(x: Tensor, generator: Any, lower: float, upper: float) -> Tensor:
     if x.is_meta or private.is_fake(x):
         return key_tensor(0, 0)  # there are no numbers to multiply, so no call is taken
-    seed, call, _ = take_anywhere(generator)
+    what = (x.numel(), code_of(x), lower, upper)
+    seed, call, _ = take_anywhere(generator, what)
     return key_tensor(seed, call)
 
 

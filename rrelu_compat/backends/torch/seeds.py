@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from rrelu_compat.backends.torch import private
-from rrelu_compat.backends.torch.recompute import Entry, is_recomputation_hook, recall, remember
+from rrelu_compat.backends.torch import private, recompute
 from rrelu_compat.backends.torch.tensors import CPU
 from rrelu_compat.generator import Generator, live_generators, process_generator
 
@@ -19,10 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-_graph_task = private.graph_task
-_top_hooks = private.top_hooks
-_forward_ad_enabled = private.forward_ad_enabled
-_in_inference = torch.is_inference_mode_enabled
+    from rrelu_compat.backends.torch.recompute import Entry
 
 #: (seed, call, the entry of the recomputation log or None)
 Taken = tuple[int, int, "Entry | None"]
@@ -82,55 +78,49 @@ def fresh_seed(generator: torch.Generator) -> int:
     return int(_scratch(generator.device).random_(generator=generator).item())
 
 
-def repeating() -> bool:
-    """Whether a forward that runs now is the repetition of an earlier one."""
-    if _graph_task() != -1:
-        return True
-    hooks = _top_hooks(False)
-    return hooks is not None and is_recomputation_hook(hooks[0])
-
-
-def take(generator: Any, agree: Callable[[int], int] | None = None) -> Taken:
+def take(generator: Any, what: Any, agree: Callable[[int], int] | None = None) -> Taken:
     """Return the ``(seed, call)`` of one training call, and its entry in the recomputation log.
 
     Parameters
     ----------
     generator : rrelu_compat.Generator, torch.Generator or None
         None: the process-wide one if it is on, else PyTorch's default generator.
+    what : tuple
+        What the call is, by which a repetition of it is known again: elements, dtype code, bounds.
     agree : callable, optional
         Called with a seed that was drawn from a generator of PyTorch; returns the one to use.
     """
+    # One number whatever the source, so that other random layers draw the same with and without checkpoints,
+    # of any make.
     number = draw_number()
-    hooks = _top_hooks(False)
-    if _graph_task() != -1 or (hooks is not None and is_recomputation_hook(hooks[0])):
-        entry = recall(number)
-        return entry.seed, entry.call, entry
+    if not recompute.watched():
+        return *_fresh(number, generator, agree), None
+    entry, _ = recompute.call(number, what, generator, lambda: _fresh(number, generator, agree))
+    return entry.seed, entry.call, entry
+
+
+def _fresh(
+    number: int, generator: Any, agree: Callable[[int], int] | None = None
+) -> tuple[int, int]:
     if generator is None:
         generator = process_generator()
     if generator is None:
-        seed, call = number, 0
+        seed = number
     elif isinstance(generator, Generator):
-        seed, call = generator.take()
-        agree = None
+        return generator.take()
     else:
         check_generator(generator)
-        seed, call = fresh_seed(generator), 0
-    if agree is not None:
-        seed = agree(seed)
-    # What can be repeated is remembered: everything under saved-tensor hooks (non-reentrant checkpoints), and
-    # everything below the forward of an autograd.Function (it turns forward AD off; no_grad does not).
-    if hooks is not None or not (_forward_ad_enabled() or _in_inference()):
-        return seed, call, remember(number, seed, call)
-    return seed, call, None
+        seed = fresh_seed(generator)
+    return (seed if agree is None else agree(seed)), 0
 
 
-def take_anywhere(generator: Any, agree: Callable[[int], int] | None = None) -> Taken:
+def take_anywhere(generator: Any, what: Any, agree: Callable[[int], int] | None = None) -> Taken:
     """`take` where transforms or dispatch modes are active: they must not see, batch or forbid the draw."""
     with contextlib.ExitStack() as stack:
         if private.functorch_active():
             stack.enter_context(private.clear_interpreters())
         stack.enter_context(private.disable_current_modes())
-        return take(generator, agree)
+        return take(generator, what, agree)
 
 
 def take_in_graph(own: tuple[int, int] | Generator | None) -> tuple[int, int]:
@@ -142,15 +132,15 @@ def take_in_graph(own: tuple[int, int] | Generator | None) -> tuple[int, int]:
         Where the graph's Generator stands, or itself; None: the number drawn from PyTorch is the seed.
     """
     number = draw_number()
-    if repeating():
-        entry = recall(number)
-        return entry.seed, entry.call
-    if isinstance(own, Generator):
-        own = own.take()
-    seed, call = (number, 0) if own is None else own
-    if _top_hooks(False) is not None or not (_forward_ad_enabled() or _in_inference()):
-        remember(number, seed, call)
-    return seed, call
+
+    def fresh() -> tuple[int, int]:
+        taken = own.take() if isinstance(own, Generator) else own
+        return (number, 0) if taken is None else taken
+
+    if not recompute.watched():
+        return fresh()
+    entry, _ = recompute.call(number, None, None, fresh)
+    return entry.seed, entry.call
 
 
 def generator_by_handle(handle: int) -> Generator | None:
