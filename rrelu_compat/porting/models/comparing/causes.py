@@ -7,41 +7,68 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rrelu_compat.layers import RReLULayer
-from rrelu_compat.porting.models.alignment import is_random
-from rrelu_compat.porting.models.kinds import kind_of, other_way
-from rrelu_compat.porting.models.settings import settings_that_differ
+from rrelu_compat.porting.models.comparing.settings import settings_that_differ
+from rrelu_compat.porting.models.correspondence import (
+    is_ambiguous,
+    kind_of,
+    links_of,
+    own_tensors,
+)
 from rrelu_compat.spec import RReLUSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rrelu_compat.porting.models.alignment import Models, Pair
-    from rrelu_compat.porting.models.recording import Key, Recording
+    from rrelu_compat.porting.models.comparing.recording import Key, Recording
+    from rrelu_compat.porting.models.correspondence import Link
+    from rrelu_compat.porting.models.pairing import Models, Pair
 
 
-def weights_that_differ(models: Models) -> dict[str, str]:
+def linked(models: Models) -> tuple[dict[str, list[Link]], list[str]]:
+    """Return, by path, which tensors of paired layers correspond, and what has no counterpart."""
+    found: dict[str, list[Link]] = {}
+    left: list[str] = []
+    for path, pair in models.pairs.items():
+        ours = own_tensors(models.torch, pair.torch)
+        theirs = own_tensors(models.paddle, pair.paddle)
+        links, mine, others = links_of(ours, theirs, pair.torch, pair.paddle)
+        for number, link in enumerate(links):
+            if is_ambiguous(link, pair.torch, pair.paddle):
+                one = models.torch.to_numpy(link.torch)
+                two = models.paddle.to_numpy(link.paddle)
+                if one.shape == two.shape and not np.array_equal(one, two):
+                    links[number] = link._replace(transposed=np.array_equal(one.T, two))
+        found[path] = links
+        place = repr(path) if path else "the model itself"
+        for where, names in (("PyTorch", mine), ("Paddle", others)):
+            left += [f"{name!r} of {place} is in the {where} model only" for name in names]
+    return found, left
+
+
+def weights_that_differ(models: Models, links: Mapping[str, list[Link]]) -> dict[str, str]:
     """Say, by path, how the parameters and statistics of paired layers differ before the run."""
-    found = {}
+    found: dict[str, str] = {}
     for path, pair in models.pairs.items():
         kind = kind_of(pair.torch)
-        if kind is None or kind is not kind_of(pair.paddle):
-            continue
-        ours = {**models.torch.parameters(pair.torch), **models.torch.buffers(pair.torch)}
-        theirs = {**models.paddle.parameters(pair.paddle), **models.paddle.buffers(pair.paddle)}
-        for name, other in kind.tensors:
-            if (name in ours) != (other in theirs):
-                found[path] = f"only one of the models has a {name} there"
-            elif name in ours:
-                one, two = models.torch.to_numpy(ours[name]), models.paddle.to_numpy(theirs[other])
-                expected = other_way(kind, name, pair.paddle, one, two.shape)
-                if expected is None or not np.array_equal(expected, two, equal_nan=True):
-                    turned = one.shape == two.shape and np.array_equal(one, two, equal_nan=True)
-                    found.setdefault(
-                        path,
-                        f"its {name} was copied as it is, but Paddle keeps it transposed"
-                        if turned
-                        else f"its {name} differs from the start: rrelu_compat.porting.copy_weights",
-                    )
+        if kind is not None and kind is kind_of(pair.paddle):
+            ours = set(own_tensors(models.torch, pair.torch))
+            theirs = set(own_tensors(models.paddle, pair.paddle))
+            for name, others in (("bias", {"bias"}), ("weight", {"weight", "scale", "_weight"})):
+                if (name in ours) != bool(others & theirs) and "weight_g" not in theirs:
+                    found[path] = f"only one of the models has a {name} there"
+        for link in links[path]:
+            one, two = models.torch.to_numpy(link.torch), models.paddle.to_numpy(link.paddle)
+            expected = link.to_paddle(one)
+            if expected is None or not np.array_equal(
+                expected, two, equal_nan=two.dtype.kind == "f"
+            ):
+                turned = link.transposed and one.shape == two.shape and np.array_equal(one, two)
+                found.setdefault(
+                    path,
+                    f"its {link.name} was copied as it is, but Paddle keeps it transposed"
+                    if turned
+                    else f"its {link.name} differs from the start: rrelu_compat.porting.copy_weights",
+                )
     return found
 
 
@@ -51,8 +78,6 @@ def cause_at_layer(models: Models, pair: Pair, weights: Mapping[str, str]) -> st
         return cause_of_mode(models, pair.path)
     if isinstance(pair.torch, models.torch.native) or isinstance(pair.paddle, models.paddle.native):
         return _cause_at_rrelu(models, pair)
-    if is_random(pair.torch) or is_random(pair.paddle):
-        return "it is random, and the frameworks draw differently: set it to 0 to compare the rest"
     ours, theirs = type(pair.torch).__name__, type(pair.paddle).__name__
     known = kind_of(pair.torch), kind_of(pair.paddle)
     if ours.lower() != theirs.lower() and (known[0] is not known[1] or known[0] is None):
@@ -151,13 +176,13 @@ def _other_order(models: Models, ours: Recording, theirs: Recording, key: Key) -
     for one in ours.values:
         if one == key:
             break
-        if one.what == "output" and one.item == 0 and one.path in ends.values():
+        if one.what == "output" and one.item in ("", "[0]") and one.path in ends.values():
             seen.append(one)
     called = [one.path for one in seen] + ([key.path] if key.path else [])
     calls = [
         ends[one.path]
         for one in theirs.values
-        if one.what == "output" and one.item == 0 and one.path in ends
+        if one.what == "output" and one.item in ("", "[0]") and one.path in ends
     ]
     if not key.path and len(calls) > len(called):
         return f"Paddle's model calls {calls[len(called)]!r} besides"
@@ -178,18 +203,14 @@ def cause_of_missing_call(models: Models, ours: Recording, theirs: Recording, pa
 
 
 def cause_in_backward(
-    models: Models, pair: Pair, ours: Recording, theirs: Recording, key: Key
+    models: Models, pair: Pair, ours: Recording | None = None, key: Key | None = None
 ) -> str:
     """Return the likely cause of gradients that part although the forward passes agree."""
-    if isinstance(pair.torch, models.torch.native):
+    if isinstance(pair.torch, models.torch.native) and ours is not None and key is not None:
         one = ours.values.get(key._replace(what="input"))
-        other = theirs.values.get(key._replace(path=pair.paddle_path, what="input"))
-        if one is not None and other is not None and one.shape == other.shape:
-            if ((one >= 0) != (other >= 0)).any():
-                return "a value near zero has the other sign in one of them, by rounding: run in float64"
-            own = [x for x in (pair.torch, pair.paddle) if not isinstance(x, RReLULayer)]
-            if own and (one == 0).any():
-                return "the frameworks' own RReLUs differ in the gradient at zero: rrelu_compat.porting.swap"
+        own = [x for x in (pair.torch, pair.paddle) if not isinstance(x, RReLULayer)]
+        if own and one is not None and (one == 0).any():
+            return "the frameworks' own RReLUs differ in the gradient at zero: rrelu_compat.porting.swap"
     return cause_of_gradient(pair)
 
 
@@ -201,7 +222,18 @@ def cause_of_gradient(pair: Pair) -> str:
 def cause_of_statistics(pair: Pair) -> str:
     """Return the likely cause of running statistics that part although the inputs agree."""
     settings = settings_that_differ(pair.torch, pair.paddle)
-    return "; ".join(settings) or "the momentum, or the number of calls, differs"
+    return "; ".join(settings) or (
+        "the settings that were looked at are the same: what updates them, or how often, is not"
+    )
+
+
+def nothing_found(models: Models, pair: Pair, weights: Mapping[str, str]) -> str:
+    """Say what was ruled out where a layer's outputs part and nothing tells why."""
+    ruled = ["its inputs agree"]
+    if own_tensors(models.torch, pair.torch) and pair.path not in weights:
+        ruled.append("its parameters are equal")
+    ruled.append("no setting that was looked at differs")
+    return f"it computes something else ({', '.join(ruled)})"
 
 
 BACKWARD = (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Iterator
 
-    from rrelu_compat.porting.models.framework import Framework
+    from rrelu_compat.porting.models.frameworks import Framework
 
 
 def layers_of(model: Any, framework: Framework) -> dict[str, Any]:
@@ -19,15 +19,6 @@ def layers_of(model: Any, framework: Framework) -> dict[str, Any]:
     found: dict[str, Any] = {}
     _add(found, set(), framework, "", model)
     return found
-
-
-def paths_that_correspond(
-    ours: Iterable[str], theirs: Container[str], names: Mapping[str, str]
-) -> dict[str, str]:
-    """Return the other path of each path that has one: by `names`, else its like, if that is free."""
-    taken = set(names.values())
-    found = {path: names.get(path, path) for path in ours if path in names or path not in taken}
-    return {path: other for path, other in found.items() if other in theirs}
 
 
 def _add(found: dict[str, Any], seen: set[int], framework: Framework, path: str, item: Any) -> None:

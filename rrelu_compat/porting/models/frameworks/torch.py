@@ -1,4 +1,4 @@
-"""What `framework.Framework` asks for, of PyTorch modules."""
+"""What `frameworks.Framework` asks for, of PyTorch modules."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import rrelu_compat.torch
+from rrelu_compat.porting.models.frameworks import torch_draws, torch_single
+from rrelu_compat.porting.models.frameworks.patches import patched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
+    from rrelu_compat.porting.models.draws import CurrentDraws
     from rrelu_compat.spec import RReLUSpec
 
 name = "torch"
@@ -56,6 +60,10 @@ def is_tensor(x: object) -> bool:
     return isinstance(x, torch.Tensor)
 
 
+def is_parameter(tensor: Any) -> bool:
+    return isinstance(tensor, torch.nn.Parameter)
+
+
 def has_values(tensor: Any) -> bool:
     return not torch.nn.parameter.is_lazy(tensor) and not tensor.is_meta
 
@@ -89,7 +97,15 @@ def assign(tensor: Any, array: NDArray[Any]) -> None:
         tensor.copy_(torch.from_numpy(array).reshape(tensor.shape))
 
 
-def hook(layer: Any, on_entry: Callable[..., None], on_exit: Callable[..., None]) -> list[Any]:
+def write(tensor: Any, array: NDArray[Any]) -> None:
+    tensor.data.copy_(torch.as_tensor(array).reshape(tensor.shape))  # `data` counts no version
+
+
+def version(tensor: Any) -> int:
+    return -1 if tensor.is_inference() else int(tensor._version)
+
+
+def hook(layer: Any, on_entry: Callable[..., Any], on_exit: Callable[..., Any]) -> list[Any]:
     return [
         layer.register_forward_pre_hook(on_entry, with_kwargs=True),
         layer.register_forward_hook(on_exit),
@@ -104,8 +120,8 @@ def ask_gradient(tensor: Any) -> Any:
     return tensor.requires_grad_().clone()
 
 
-def on_gradient(tensor: Any, receive: Callable[[Any], None]) -> None:
-    tensor.register_hook(receive)
+def on_gradient(tensor: Any, receive: Callable[[Any], Any]) -> Any:
+    return tensor.register_hook(receive)
 
 
 def gradient(tensor: Any) -> Any:
@@ -118,6 +134,14 @@ def put_gradient(tensor: Any, gradient: Any) -> None:
 
 def sgd(parameters: list[Any], learning_rate: float) -> Any:
     return torch.optim.SGD(parameters, learning_rate)
+
+
+def aligned_draws(where: CurrentDraws) -> AbstractContextManager[None]:
+    return patched(torch_draws.changes(where))
+
+
+def in_single_precision(seen: dict[str, None]) -> AbstractContextManager[None]:
+    return patched(torch_single.changes(seen))
 
 
 def random_state() -> str | bytes:

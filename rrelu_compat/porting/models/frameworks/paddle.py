@@ -1,4 +1,4 @@
-"""What `framework.Framework` asks for, of Paddle layers."""
+"""What `frameworks.Framework` asks for, of Paddle layers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import types
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import paddle
 from paddle.jit.dy2static.program_translator import (
     ProgramTranslator,
@@ -15,12 +16,16 @@ from paddle.jit.pir_translated_layer import PirTranslatedLayer
 
 import rrelu_compat.paddle
 from rrelu_compat.errors import BoundsError
+from rrelu_compat.porting.models.frameworks import paddle_draws
+from rrelu_compat.porting.models.frameworks.patches import patched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
+    from rrelu_compat.porting.models.draws import CurrentDraws
     from rrelu_compat.spec import RReLUSpec
 
 name = "paddle"
@@ -67,6 +72,10 @@ def is_tensor(x: object) -> bool:
     return isinstance(x, paddle.Tensor)
 
 
+def is_parameter(tensor: Any) -> bool:
+    return isinstance(tensor, paddle.base.framework.EagerParamBase)
+
+
 def has_values(tensor: Any) -> bool:
     return bool(tensor._is_initialized())
 
@@ -101,7 +110,19 @@ def assign(tensor: Any, array: NDArray[Any]) -> None:
         paddle.assign(values.reshape(tensor.shape), tensor)
 
 
-def hook(layer: Any, on_entry: Callable[..., None], on_exit: Callable[..., None]) -> list[Any]:
+def write(tensor: Any, array: NDArray[Any]) -> None:
+    values = tensor.detach()
+    if tensor.place.is_cpu_place() and tensor.dtype in (paddle.float32, paddle.float64):
+        np.from_dlpack(values)[...] = array.reshape(tensor.shape)  # counts no version
+    else:
+        assign(values, array)
+
+
+def version(tensor: Any) -> int:
+    return int(tensor.inplace_version)
+
+
+def hook(layer: Any, on_entry: Callable[..., Any], on_exit: Callable[..., Any]) -> list[Any]:
     return [
         layer.register_forward_pre_hook(on_entry, with_kwargs=True),
         layer.register_forward_post_hook(on_exit),
@@ -117,8 +138,8 @@ def ask_gradient(tensor: Any) -> Any:
     return tensor.clone()
 
 
-def on_gradient(tensor: Any, receive: Callable[[Any], None]) -> None:
-    tensor.register_hook(receive)
+def on_gradient(tensor: Any, receive: Callable[[Any], Any]) -> Any:
+    return tensor.register_hook(receive)
 
 
 def gradient(tensor: Any) -> Any:
@@ -135,6 +156,14 @@ def put_gradient(tensor: Any, gradient: Any) -> None:
 
 def sgd(parameters: list[Any], learning_rate: float) -> Any:
     return paddle.optimizer.SGD(learning_rate, parameters=parameters)
+
+
+def aligned_draws(where: CurrentDraws) -> AbstractContextManager[None]:
+    return patched(paddle_draws.changes(where))
+
+
+def in_single_precision(seen: dict[str, None]) -> AbstractContextManager[None]:
+    return contextlib.nullcontext()  # PyTorch is the one that follows
 
 
 def random_state() -> str | bytes:

@@ -1,4 +1,4 @@
-"""What swapping, copying and comparing ask of a framework; `torch_models` and `paddle_models` answer."""
+"""What swapping, copying and comparing ask of a framework; its modules `torch` and `paddle` answer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from rrelu_compat.porting.models.draws import CurrentDraws
     from rrelu_compat.spec import RReLUSpec
 
 
@@ -45,6 +46,9 @@ class Framework(Protocol):
     def is_tensor(self, x: object) -> bool:
         """Whether `x` is a tensor of this framework."""
 
+    def is_parameter(self, tensor: Any) -> bool:
+        """Whether a tensor is a parameter and no buffer."""
+
     def has_values(self, tensor: Any) -> bool:
         """Whether there is something to copy: not for lazy layers before their first call."""
 
@@ -66,8 +70,14 @@ class Framework(Protocol):
     def assign(self, tensor: Any, array: NDArray[Any]) -> None:
         """Write values into a tensor, unseen by autograd."""
 
+    def write(self, tensor: Any, array: NDArray[Any]) -> None:
+        """Write values into the memory of a tensor, unseen by autograd and its count of versions."""
+
+    def version(self, tensor: Any) -> int:
+        """Return a number that is another one after the tensor was written to."""
+
     def hook(
-        self, layer: Any, on_entry: Callable[..., None], on_exit: Callable[..., None]
+        self, layer: Any, on_entry: Callable[..., Any], on_exit: Callable[..., Any]
     ) -> list[Any]:
         """Call ``on_entry(layer, arguments, keywords)``, ``on_exit(layer, arguments, output)`` each time.
 
@@ -80,8 +90,11 @@ class Framework(Protocol):
     def ask_gradient(self, tensor: Any) -> Any:
         """Ask for the gradient of a leaf and return a copy of it that may be written into."""
 
-    def on_gradient(self, tensor: Any, receive: Callable[[Any], None]) -> None:
-        """Call ``receive(gradient)`` when the gradient of this value is known."""
+    def on_gradient(self, tensor: Any, receive: Callable[[Any], Any]) -> Any:
+        """Call ``receive(gradient)`` when the gradient of this value is known; another may be returned.
+
+        Returns a handle with ``remove()``: as long as it is there, the graph keeps `receive`.
+        """
 
     def gradient(self, tensor: Any) -> Any:
         """Return the gradient of a leaf, or None."""
@@ -91,6 +104,12 @@ class Framework(Protocol):
 
     def sgd(self, parameters: list[Any], learning_rate: float) -> Any:
         """Return an optimizer: plain gradient descent."""
+
+    def aligned_draws(self, where: CurrentDraws) -> AbstractContextManager[None]:
+        """Let the framework's random functions take their numbers from `where`."""
+
+    def in_single_precision(self, seen: dict[str, None]) -> AbstractContextManager[None]:
+        """Round in float64 operators what the other framework rounds; `seen` says what was rounded."""
 
     def random_state(self) -> str | bytes:
         """Return something that is another one after random numbers were drawn on the CPU."""
@@ -122,7 +141,7 @@ def framework_of(model: object, argument: str) -> Framework:
     for ancestor in type(model).__mro__:
         root = ancestor.__module__.partition(".")[0]
         if root in ("torch", "paddle"):
-            module: Any = importlib.import_module(f"rrelu_compat.porting.models.{root}_models")
+            module: Any = importlib.import_module(f"rrelu_compat.porting.models.frameworks.{root}")
             framework = cast("Framework", module)
             if framework.is_layer(model):
                 return framework

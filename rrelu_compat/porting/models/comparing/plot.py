@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import os
 
-    from rrelu_compat.porting.models.result import Comparison
+    from rrelu_compat.porting.models.comparing.result import Comparison
 
 # The smallest difference shown: zero has no place on a logarithmic axis.
 _LEAST = 1e-18

@@ -11,7 +11,7 @@ from rrelu_compat.layers import RReLULayer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from rrelu_compat.porting.models.framework import Framework
+    from rrelu_compat.porting.models.frameworks import Framework
 
 
 @contextlib.contextmanager

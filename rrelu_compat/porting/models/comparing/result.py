@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable, Mapping
+
+#: The names of what a proof may lack.
+OPEN = (
+    "evaluation",
+    "dtype",
+    "forward only",
+    "not finite",
+    "not exercised",
+    "not called",
+    "not compared",
+    "no gradient",
+    "random",
+    "settings",
+    "sensitive",
+)
+_LINES = 12  # of one sort in a report, unless asked for more
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,9 @@ class Row:
         How much rounding explains.
     known : str
         Why a larger difference is the frameworks' own and no fault, or "".
+    index : tuple of int or None
+        Where the worst element is; `values` are PyTorch's and Paddle's there, and `count` says how many
+        elements differ by more than the tolerance.
     """
 
     step: int
@@ -39,6 +59,9 @@ class Row:
     difference: float
     tolerance: float
     known: str = ""
+    index: tuple[int, ...] | None = None
+    values: tuple[float, float] | None = None
+    count: int = 0
 
     @property
     def agrees(self) -> bool:
@@ -48,7 +71,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Divergence:
-    """The first place where the two models part, in the order of execution.
+    """A place where the two models part.
 
     `layer`, `quantity` and `difference` are those of the `Row`; `cause` is the likely one, in words.
     """
@@ -88,7 +111,14 @@ class Comparison:
     unaligned : tuple of str
         What is random and can't be made the same, with the reason: dropout and its like.
     notes : tuple of str
-        Differences that are the frameworks' own, and what was not compared.
+        Differences that are the frameworks' own, and what to know besides.
+    differences : tuple of Divergence
+        Every place where they part: `first`, then the rest. Where they part, Paddle's model went on with
+        PyTorch's values, so that what comes after a difference was compared as well.
+    open : tuple of str
+        What a proof lacks, one line each; the word before the colon names it for `assert_close`.
+    names : dict of str to str
+        Layers that were paired by the order of execution; prints as Python, for `names`.
     """
 
     dtype: str
@@ -99,6 +129,10 @@ class Comparison:
     aligned: tuple[str, ...]
     unaligned: tuple[str, ...]
     notes: tuple[str, ...]
+    differences: tuple[Divergence, ...] = ()
+    open: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    asked: tuple[str, ...] = ()
 
     @property
     def agree(self) -> bool:
@@ -107,19 +141,40 @@ class Comparison:
 
     @property
     def proven(self) -> bool:
-        """Whether they agree in float64."""
-        return self.agree and self.dtype == "float64"
+        """Whether they agree, and nothing is missing for a proof (`open` is empty)."""
+        return self.agree and not self.open
 
-    def assert_close(self) -> None:
-        """Raise unless the models agree.
+    def assert_close(self, *, allow: Iterable[str] = ()) -> None:
+        """Raise unless the models agree and nothing is missing for a proof.
+
+        Parameters
+        ----------
+        allow : iterable of str
+            Names of what may be missing, as in `open`: "not exercised", "not compared", "settings", ...
+            What `compare` was asked for needs no name: ``training=False``, models that are not in
+            float64.
 
         Raises
         ------
+        ValueError
+            If `allow` has a name that there is not.
         AssertionError
-            With the first place where they part, the likely cause, and the table.
+            With the first place where they part, or what is missing, and the table.
         """
+        allow = (allow,) if isinstance(allow, str) else tuple(allow)
+        for name in allow:
+            if name not in OPEN:
+                raise ValueError(f"allow has {name!r}: {', '.join(map(repr, OPEN))} are allowed")
         if self.first is not None:
             raise AssertionError(f"{self.first}\n\n{self}")
+        missing = [
+            text for text in self.open if text.partition(":")[0] not in (*allow, *self.asked)
+        ]
+        if missing:
+            lines = "\n".join(missing)
+            raise AssertionError(
+                f"the models agree, but that proves too little:\n{lines}\n\n{self}"
+            )
 
     def table(self, step: int | None = None) -> str:
         """Return a table in Markdown: the largest difference of each kind, layer by layer.
@@ -155,21 +210,36 @@ class Comparison:
         path : path-like
             Its suffix says the format: .png, .svg, .pdf.
         """
-        from rrelu_compat.porting.models.plot import plot
+        from rrelu_compat.porting.models.comparing.plot import plot
 
         plot(self, path)
 
     def __str__(self) -> str:
+        return self.report()
+
+    def report(self, *, verbose: bool = False) -> str:
+        """Return the result as text: no longer than a screen, or with `verbose` the whole of it."""
         mode = "training" if self.training else "evaluation"
-        lines = [f"{mode} mode, {self.dtype}, {len(self.losses)} step(s): {self._verdict()}", ""]
-        lines += [self.table(), ""]
+        lines = [f"{mode} mode, {self.dtype}, {len(self.losses)} step(s): {self._verdict()}"]
+        rest = [f"also: {place}" for place in _one_of_each_layer(self.differences)[1:]]
+        raised = [text for text in rest if ", exception" in text]
+        rest = raised + [text for text in rest if text not in raised]
+        lines += [*_shown(rest, verbose), *_shown([f"open: {o}" for o in self.open], verbose), ""]
+        table = self.table().splitlines()
+        if not verbose and len(table) > 2 * _LINES + 2:
+            parted = [line for line in table[2:] if "| parts: " in line]
+            body = parted or table[2:]
+            hidden = len(table) - 2 - len(body[:_LINES])
+            table = [*table[:2], *body[:_LINES], f"({hidden} more layers: report(verbose=True))"]
+        lines += [*table, ""]
         lines += [
             f"loss at step {number}: {torch_loss:.17g} (torch) {paddle_loss:.17g} (paddle)"
             for number, (torch_loss, paddle_loss) in _some(self.losses)
         ]
-        lines.append(f"RReLU layers aligned: {', '.join(map(repr, self.aligned)) or 'none'}")
-        lines += [f"not aligned: {text}" for text in self.unaligned]
-        lines += [f"note: {text}" for text in self.notes]
+        aligned = _shown([repr(path) for path in self.aligned], verbose)
+        lines.append(f"RReLU layers aligned: {', '.join(aligned) or 'none'}")
+        lines += _shown([f"not aligned: {text}" for text in self.unaligned], verbose)
+        lines += _shown([f"note: {text}" for text in self.notes], verbose)
         return "\n".join(lines)
 
     def _verdict(self) -> str:
@@ -177,7 +247,23 @@ class Comparison:
             return str(self.first)
         if self.proven:
             return "the models agree"
-        return f"the models agree to the rounding of {self.dtype} (float64 would be a proof)"
+        if self.dtype != "float64":
+            return f"the models agree to the rounding of {self.dtype} (float64 would be a proof)"
+        return "the models agree in what was compared, which is no proof"
+
+
+def _one_of_each_layer(places: tuple[Divergence, ...]) -> list[Divergence]:
+    """The first place in each layer, and every exception."""
+    found: dict[tuple[str, bool], Divergence] = {}
+    for place in places:
+        found.setdefault((place.layer, place.quantity == "exception"), place)
+    return list(found.values())
+
+
+def _shown(lines: list[str], verbose: bool) -> list[str]:
+    if verbose or len(lines) <= _LINES:
+        return lines
+    return [*lines[:_LINES], f"... and {len(lines) - _LINES} more"]
 
 
 def _column(quantity: str) -> str:
