@@ -313,7 +313,7 @@ def test_fake_kernels_and_schemas():
     strides = [1, 4]
     opcheck(calls.forward.default, (torch.randn(4, 3), key, 0.1, 0.6, 2, strides))
     tests = ("test_schema", "test_faketensor")
-    opcheck(calls.draw.default, (key, True), test_utils=tests)
+    opcheck(calls.draw_at.default, (key, True, 0), test_utils=tests)
 
 
 def test_deepcopied_models_compile(definition):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import sys
+import threading
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import rrelu_compat
-from rrelu_compat import Generator, RecomputeError
+from rrelu_compat import Generator
 from rrelu_compat.torch import RReLU
 
 BACKENDS = ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
@@ -127,7 +129,6 @@ def test_compiled_autograd(definition, source):
 def test_two_graphs_from_one_random_state_under_compiled_autograd(
     definition, source, reentrant, order, fork
 ):
-    """Compiled autograd has no region that could tell reentrant repetitions apart: these raise."""
     layer = RReLU(0.1, 0.6, generator=Generator(1) if source == "own" else None)
     linear = nn.Linear(6, 6)
 
@@ -155,9 +156,68 @@ def test_two_graphs_from_one_random_state_under_compiled_autograd(
     plain = run(segment, contextlib.nullcontext())
     assert definition.same_bits(*plain) == (source == "framework")  # one state, one seed
     enabled = torch._dynamo.compiled_autograd._enable(torch.compile(backend="aot_eager"))
-    context = contextlib.nullcontext()
-    if reentrant and source != "framework":
-        context = pytest.raises(RecomputeError, match="from the same random state")
-    with context:
-        got = run(lambda x: checkpoint(segment, x, use_reentrant=reentrant), enabled)
-        assert_same(definition, plain, got)
+    got = run(lambda x: checkpoint(segment, x, use_reentrant=reentrant), enabled)
+    assert_same(definition, plain, got)
+
+
+def steps_beside_a_thread_that_draws(backend, source, steps):
+    """Run compiled checkpointed steps; each must have the gradients of the eager step without."""
+    layers = [
+        RReLU(0.1, 0.9, generator=Generator(1) if source == "own" else None) for _ in range(3)
+    ]
+    linear = nn.Linear(6, 6).double()
+
+    def whole(x, run):
+        for layer in layers:
+            x = run(lambda x, layer=layer: layer(linear(x)), x)
+        return x
+
+    def checkpointed(x):
+        return whole(x, lambda piece, x: checkpoint(piece, x, use_reentrant=False))
+
+    def result(function, step):
+        if source == "own":
+            layers[0].generator.reposition(step)
+            for layer in layers[1:]:
+                layer.generator = layers[0].generator
+        else:
+            rrelu_compat.manual_seed(step)
+        linear.zero_grad()
+        x = torch.linspace(-1, 1, 24, dtype=torch.float64).view(4, 6).clone().requires_grad_()
+        function(x).pow(2).sum().backward()
+        return [x.grad, linear.weight.grad.clone()]
+
+    compiled = torch.compile(checkpointed, backend=backend, fullgraph=True)
+    result(compiled, 0)
+    stop = threading.Event()
+
+    def draw():
+        while not stop.is_set():
+            torch.rand(3)
+
+    thread = threading.Thread(target=draw)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    thread.start()
+    try:
+        for step in range(steps):
+            expected = result(lambda x: whole(x, lambda piece, x: piece(x)), step)
+            for a, b in zip(expected, result(compiled, step), strict=True):
+                torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+    finally:
+        stop.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+
+
+@pytest.mark.parametrize("source", ["own", "process"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_compiled_steps_beside_a_thread_that_draws(backend, source):
+    """A draw's place in the graph finds its call, whatever number it draws."""
+    steps_beside_a_thread_that_draws(backend, source, 40)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["own", "process"])
+def test_many_compiled_steps_beside_a_thread_that_draws(source):
+    steps_beside_a_thread_that_draws("aot_eager", source, 1000)

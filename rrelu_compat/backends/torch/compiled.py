@@ -71,7 +71,7 @@ def _key(generator: Any) -> Tensor:
     else:
         # In inference mode Dynamo cannot make tensors of arrays.
         state = generator.tensor if own else FRAMEWORK_TENSOR
-    drawn: Tensor = calls.draw(state, own)
+    drawn: Tensor = calls.draw_at(state, own, _site())
     state.copy_(drawn[2:])
     return drawn[:2]
 

@@ -30,7 +30,7 @@ NAMESPACE = "rrelu_compat_v2"
 library: Any = torch.library.Library(NAMESPACE, "DEF")  # type: ignore[no-untyped-call]
 _KEY = "Tensor key, float lower, float upper, SymInt start=0, SymInt[]? index_strides=None"
 library.define(
-    "draw(Tensor state, bool own) -> Tensor",
+    "draw_at(Tensor state, bool own, int place) -> Tensor",
     tags=(torch.Tag.nondeterministic_seeded,),
 )
 library.define(
@@ -50,7 +50,7 @@ def _strides(index_strides: Any) -> tuple[int, ...] | None:
     return None if index_strides is None else tuple(index_strides)
 
 
-def draw(state: Tensor, own: bool) -> Tensor:
+def draw_at(state: Tensor, own: bool, place: int) -> Tensor:
     """Take the ``(seed, call)`` of a training call from a Generator's state; return it and the next state.
 
     Functional: the caller copies the next state into the memory of the Generator. (Two draws that did not
@@ -62,6 +62,8 @@ def draw(state: Tensor, own: bool) -> Tensor:
         int64, ``[seed, call]``.
     own : bool
         Whether to number calls with the state; if not, the number drawn from PyTorch is the seed.
+    place : int
+        The number of this draw among all that were traced, by which a graph that repeats it is given the same.
 
     Returns
     -------
@@ -70,7 +72,7 @@ def draw(state: Tensor, own: bool) -> Tensor:
         partitioners that must save a draw (checkpoints in compiled functions) cannot save a tuple.
     """
     seed, call = key_numbers(state)
-    taken = seeds.take_in_graph((seed, call) if own else None)
+    taken = seeds.take_in_graph((seed, call) if own else None, place)
     return torch.cat([key_tensor(*taken), key_tensor(seed, (call + 1) % 2**64)])
 
 
@@ -84,7 +86,7 @@ def draw_alone(handle: int, site: int) -> Tensor:
     site : int
         The number of this draw among all that were traced: equal draws would be merged into one.
     """
-    return key_tensor(*seeds.take_in_graph(seeds.generator_by_handle(handle)))
+    return key_tensor(*seeds.take_in_graph(seeds.generator_by_handle(handle), site))
 
 
 def kernels_for(device: torch.device) -> Any:
@@ -170,7 +172,7 @@ def multipliers(
     return out.masked_fill_(x >= 0, 1.0)
 
 
-def _draw_fake(state: Tensor, own: bool) -> Tensor:
+def _draw_fake(state: Tensor, own: bool, place: int) -> Tensor:
     return state.new_empty(4)
 
 
@@ -243,7 +245,7 @@ def _multipliers_vmap(
 
 
 for _name, _real, _fake in (
-    ("draw", draw, _draw_fake),
+    ("draw_at", draw_at, _draw_fake),
     ("draw_alone", draw_alone, _draw_alone_fake),
     ("forward", forward, _forward_fake),
     ("backward", backward, _backward_fake),

@@ -4,10 +4,11 @@ Checkpointing runs the forward of a *region* a second time, in the backward pass
 training calls, and the k-th call of a repetition stands for the k-th call of the log. What other threads draw
 meanwhile, what was reseeded, whether PyTorch's generator is set back: none of it matters.
 
-Order is the key where PyTorch itself repeats: non-reentrant regions, and its own ``CheckpointFunction``. An
-``autograd.Function`` of another make may repeat its parts in any order (reversible networks go backwards),
-and compiled graphs repeat single operations. There the number that every call draws from PyTorch's default
-CPU generator finds the call, since whoever repeats a random forward sets that generator back first.
+Order is the key where PyTorch itself repeats: non-reentrant regions, and its own ``CheckpointFunction``. A
+compiled graph repeats single operations: there the place of a draw in the graph is the key. An
+``autograd.Function`` of another make may repeat its parts in any order (reversible networks go backwards): there
+the number that every call draws from PyTorch's default CPU generator finds the call, since whoever repeats a
+random forward sets that generator back first.
 
 A repeated call that is not the same (elements, dtype, bounds, generator) raises, and so does one that is
 not found, or not without doubt. A log hangs on the object that PyTorch keeps as long as the region can be
@@ -21,7 +22,7 @@ import itertools
 import operator
 import sys
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch.utils.checkpoint import CheckpointFunction
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LOG, _POSITION = "_rrelu_compat_log", "_rrelu_compat_position"
-_CHECKPOINT_BACKWARD = CheckpointFunction.backward.__code__
+_CHECKPOINT_FILE = CheckpointFunction.backward.__code__.co_filename
 _top_hooks: Any = functools.partial(private.top_hooks, False)
 _NEVER = object()
 
@@ -53,8 +54,9 @@ class Entry:
         self.generator = generator
 
 
-#: The training calls of a region, in order, each with the number that was drawn for it.
-Log = list[tuple[int, Entry]]
+#: The training calls of a region, in order, each with the number that was drawn for it and, in a compiled
+#: graph, its place there.
+Log = list[tuple[int, "int | None", Entry]]
 
 # All entries with their numbers: changed and copied by single operations, so there is no lock to hold.
 _entries: dict[int, tuple[weakref.ref[Entry], int]] = {}
@@ -117,53 +119,81 @@ def _under_hooks() -> tuple[list[Any], Any, Any]:
     return recording, None, None
 
 
-def _on_stack() -> tuple[list[Any], Any, Any]:
-    """Return the Functions whose forward is running, and the one whose backward is, with its code.
+class _Around(NamedTuple):
+    """What the stack says, within the innermost repetition or backward."""
 
-    Only what is within the innermost backward. Looked at with care: reading the locals of a frame keeps them
-    alive until it returns, so not those of modules.
+    #: The Functions whose forward is running.
+    running: list[Any]
+    #: The Function whose backward is running, if that is further in than a repeated non-reentrant region.
+    backward: Any
+    #: What it repeats now: "in order", if it is PyTorch's own checkpoint; else "by key", or "nothing".
+    repeats: str
+    #: The stack frames of ``checkpoint``.
+    checkpoints: list[Any]
+
+
+def _on_stack(under_hooks: bool) -> _Around:
+    """Look at the stack; `under_hooks` tells whether a non-reentrant region is repeated.
+
+    With care: reading the locals of a frame keeps them alive until it returns, so not those of modules.
     """
     running: list[Any] = []
+    checkpoints: list[Any] = []
     frame = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
+        name = code.co_name
+        if code.co_filename == _CHECKPOINT_FILE:
+            if name == "unpack_hook" and under_hooks:
+                break
+            if name == "checkpoint":
+                checkpoints.append(frame)
         if code.co_argcount or code.co_flags & 4:  # 4: *args
-            name, first = code.co_name, code.co_varnames[0]
+            first = code.co_varnames[0]
             if first == "ctx" or (name in ("forward", "backward") and first != "self"):
                 context = frame.f_locals.get(first)
+                if type(context).__name__ == "FakeBackwardCFunction":  # of compiled autograd
+                    context = context.real
                 if isinstance(context, private.FunctionContext):
                     if name == "backward":
-                        return running, context, code
-                    running.append(context)
+                        running = [other for other in running if other is not context]
+                        if code.co_filename != _CHECKPOINT_FILE:
+                            return _Around(running, context, "by key", checkpoints)
+                        # It unpacks its inputs before it repeats, and goes back through the repetition after.
+                        variables = frame.f_locals
+                        now = "detached_inputs" in variables and "outputs" not in variables
+                        return _Around(
+                            running, context, "in order" if now else "nothing", checkpoints
+                        )
+                    if not any(context is other for other in running):
+                        running.append(context)
         frame = frame.f_back  # type: ignore[assignment]
-    return running, None, None
+    return _Around(running, None, "", checkpoints)
 
 
-def _repeated(number: int, frame: Any, pack: Any, context: Any, code: Any) -> Entry | None:
-    """Return the call that this one repeats; None if there is no doubt that it repeats none."""
-    if pack is not None:
-        return _next(getattr(frame, _LOG, []), pack.__dict__, _POSITION)
-    if code is _CHECKPOINT_BACKWARD:
-        log = getattr(context, _LOG, [])
-        return _next(log, context.__dict__, f"{_POSITION}_{private.graph_task()}")
-    if private.graph_task() == -1:
-        return None
-    found: list[Entry]
-    kept: Log | None = getattr(context, _LOG, None)
+def _is_within(region: Any, checkpoints: list[Any]) -> bool:
+    """Whether one of these stack frames of ``checkpoint`` runs a non-reentrant region."""
+    for frame in checkpoints:
+        running = getattr(frame.f_locals.get("gen"), "gi_frame", None)
+        if running is not None and running.f_locals.get("new_frame") is region:
+            return True
+    return False
+
+
+def _by_key(context: Any, number: int, place: int | None) -> Entry:
+    """Return the call that a Function of another make, a compiled graph or compiled autograd repeats."""
+    kept: Log = getattr(context, _LOG, [])
+    found = [entry for _, here, entry in kept if here is not None and here == place]
+    if len(found) == 1:
+        return found[0]
     if kept:
-        found = [entry for drawn, entry in kept if drawn == number]
+        found = [entry for drawn, _, entry in kept if drawn == number]
     else:
         # Compiled autograd repeats graphs without an object that could carry a log.
         candidates = [entry() for entry, drawn in list(_entries.values()) if drawn == number]
         found = [entry for entry in candidates if entry is not None]
     if not found:
-        raise RecomputeError(
-            "RReLU (training) was called in a backward pass, but not as the repetition of a call that is "
-            "known, so its slopes cannot be those of the forward. Either an autograd.Function repeats its "
-            "forward with other random numbers (it must set PyTorch's generator back first, and no other "
-            "thread may draw meanwhile), or this is a new training forward inside a backward pass or one of "
-            "its hooks (run it outside, or in evaluation mode)"
-        )
+        raise _unknown()
     if len({(entry.seed, entry.call) for entry in found}) > 1:
         raise RecomputeError(
             "RReLU (training) is repeated, and two of its calls drew the same number from PyTorch's "
@@ -174,19 +204,36 @@ def _repeated(number: int, frame: Any, pack: Any, context: Any, code: Any) -> En
     return found[0]
 
 
-def _next(log: Log, positions: dict[str, int], key: str) -> Entry:
+def _unknown() -> RecomputeError:
+    return RecomputeError(
+        "RReLU (training) was called in a backward pass, but not as the repetition of a call that is "
+        "known, so its slopes cannot be those of the forward. Either an autograd.Function repeats its "
+        "forward with other random numbers (it must set PyTorch's generator back first, and no other "
+        "thread may draw meanwhile), or this is a new training forward inside a backward pass or one of "
+        "its hooks (run it outside, or in evaluation mode)"
+    )
+
+
+def _next(log: Log, positions: dict[str, int], key: str) -> Entry | None:
+    """Return the call of a region that comes next in its repetition; None past the last."""
     position = positions.get(key, 0)
     positions[key] = position + 1
-    if position >= len(log):
-        raise RecomputeError(
-            f"a checkpoint repeats its region with more RReLU calls in training than the {len(log)} of its "
-            "forward, so their slopes are not known: the region must make the same calls both times"
-        )
-    return log[position][1]
+    return log[position][2] if position < len(log) else None
+
+
+def _past(log: Log) -> RecomputeError:
+    return RecomputeError(
+        f"a checkpoint repeats its region with more RReLU calls in training than the {len(log)} of its "
+        "forward, so their slopes are not known: the region must make the same calls both times"
+    )
 
 
 def call(
-    number: int, what: Any, generator: Any, fresh: Callable[[], tuple[Any, int]]
+    number: int,
+    what: Any,
+    generator: Any,
+    fresh: Callable[[], tuple[Any, int]],
+    place: int | None = None,
 ) -> tuple[Entry, bool]:
     """Return the entry of a training call that is `watched`, and whether it repeats an earlier one.
 
@@ -198,6 +245,8 @@ def call(
         What the call is; see `Entry`.
     fresh : callable
         Takes the ``(seed, call)`` of a call that repeats none.
+    place : int, optional
+        Where in a compiled graph the call is made.
 
     Raises
     ------
@@ -206,27 +255,54 @@ def call(
     """
     private.check_recomputation()
     frames, frame, pack = _under_hooks()
-    contexts: list[Any] = []
-    context = code = None
-    if private.graph_task() != -1 or not private.forward_ad_enabled():
-        contexts, context, code = _on_stack()
-    entry = _repeated(number, frame, pack, context, code)
+    around = _Around([], None, "", [])
+    task = private.graph_task()
+    if task != -1 or not private.forward_ad_enabled():
+        around = _on_stack(pack is not None)
+    entry: Entry | None = None
+    if around.backward is not None:
+        # Hooks that are further out belong to who called this backward.
+        frames = [region for region in frames if _is_within(region, around.checkpoints)]
+        if around.repeats == "in order":
+            log = getattr(around.backward, _LOG, [])
+            entry = _next(log, around.backward.__dict__, f"{_POSITION}_{task}")
+            if entry is None:
+                raise _past(log)
+        elif around.repeats == "by key":
+            entry = _by_key(around.backward, number, place)
+        else:
+            raise _unknown()
+    elif pack is not None:
+        log = getattr(frame, _LOG, [])
+        entry = _next(log, pack.__dict__, _POSITION)
+        if entry is None and getattr(frame, "forward_completed", True):
+            raise _past(log)
+        # A backward inside a region repeats what there is of it; what comes after is thrown away.
+        entry = entry or Entry(0, 0, None, None)
+    elif task != -1:
+        entry = _by_key(None, number, place)
     repeats = entry is not None
     if entry is None:
         entry = Entry(*fresh(), what, generator)
         key = id(entry)
         _entries[key] = weakref.ref(entry, lambda _: _entries.pop(key, None)), number
     else:
-        _check_same(entry, what, generator)
-    for region in (*frames, *contexts):
-        region.__dict__.setdefault(_LOG, []).append((number, entry))
+        _check_same(entry, what, generator, fresh)
+    for region in (*frames, *around.running):
+        region.__dict__.setdefault(_LOG, []).append((number, place, entry))
     return entry, repeats
 
 
-def _check_same(entry: Entry, what: Any, generator: Any) -> None:
+def _check_same(
+    entry: Entry, what: Any, generator: Any, fresh: Callable[[], tuple[Any, int]]
+) -> None:
     if entry.what is None or what is None:
         return
-    if entry.what != what or entry.generator is not generator:
+    same = entry.generator is generator
+    if not same and entry.generator is not None and generator is not None:
+        # One that the region makes for itself is another object each time, and stands where the first one stood.
+        same = fresh() == (entry.seed, entry.call)
+    if entry.what != what or not same:
         names = ("elements", "dtype code", "lower", "upper", "generator")
         before, now = (*entry.what, entry.generator), (*what, generator)
         different = ", ".join(

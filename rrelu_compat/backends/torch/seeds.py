@@ -109,7 +109,7 @@ def _fresh(
 ) -> tuple[int, int]:
     if generator is None:
         generator = process_generator()
-    if generator is None:
+    if generator is None or generator is torch.default_generator:
         seed = number
     elif isinstance(generator, Generator):
         return generator.take()
@@ -128,13 +128,15 @@ def take_anywhere(generator: Any, what: Any, agree: Callable[[int], int] | None 
         return take(generator, what, agree)
 
 
-def take_in_graph(own: tuple[int, int] | Generator | None) -> tuple[int, int]:
+def take_in_graph(own: tuple[int, int] | Generator | None, place: int) -> tuple[int, int]:
     """`take` for a graph that is running.
 
     Parameters
     ----------
     own : (seed, call), Generator or None
         Where the graph's Generator stands, or itself; None: the number drawn from PyTorch is the seed.
+    place : int
+        Where in the graph the draw is.
     """
     number = draw_number()
 
@@ -144,7 +146,7 @@ def take_in_graph(own: tuple[int, int] | Generator | None) -> tuple[int, int]:
 
     if not recompute.watched():
         return fresh()
-    entry, _ = recompute.call(number, None, None, fresh)
+    entry, _ = recompute.call(number, None, None, fresh, place)
     return entry.seed, entry.call
 
 
