@@ -1,7 +1,7 @@
 """Random programs of nested recomputation in Paddle, and their plain runs: the same gradients, bit for bit.
 
-The same program with dropout in the place of RReLU tells what the segment itself can't do. Left out is one nest
-that Paddle gets wrong without a random layer: any segment inside one of ``use_reentrant=False``.
+The same program with dropout in the place of RReLU tells what the segment itself can't do. Left out is one
+nest that Paddle gets wrong without a random layer: any segment inside one of ``use_reentrant=False``.
 """
 
 from __future__ import annotations

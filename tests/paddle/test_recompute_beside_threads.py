@@ -1,4 +1,4 @@
-"""Recomputed steps beside threads that draw, and in several threads: the gradients of the slopes that were drawn."""
+"""Recomputed steps beside threads that draw, and in several threads: the gradients of the slopes drawn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import rrelu_compat
 from rrelu_compat import Generator
 from rrelu_compat.paddle import RReLU
 
-SOURCES = ("own", "process")
+SOURCES = ("own", "process", "default", "framework")
 
 
 def _draw():
@@ -45,6 +45,9 @@ class Model:
     def __init__(self, reentrant, source):
         self.reentrant = reentrant
         generator = Generator(2) if source == "own" else None
+        if source == "framework":
+            generator = paddle.base.core.Generator()
+            generator.manual_seed(2)
         self.layers = [RReLU(0.1, 0.9, generator=generator) for _ in range(2)]
         rng = np.random.default_rng(1)
         self.weights = [rng.standard_normal((5, 5)) for _ in range(3)]
@@ -96,12 +99,12 @@ def steps_beside(beside, reentrant, source, steps):
         rrelu_compat.manual_seed(None)
 
 
-def steps_in_threads(threads, steps):
-    """Return how many steps of several threads, each with a Generator of its own, were right."""
+def steps_in_threads(source, threads, steps):
+    """Return how many steps were right; each thread has a Generator, or all share the default one."""
     right, errors = [], []
 
     def work():
-        model = Model(True, "own")
+        model = Model(True, source)
         try:
             right.extend(model.step() for _ in range(steps))
         except BaseException as error:
@@ -129,16 +132,17 @@ def test_steps_beside_a_thread(beside, reentrant, source):
     assert steps_beside(beside, reentrant, source, 20) == 20
 
 
-def test_steps_in_six_threads():
-    assert steps_in_threads(6, 10) == 60
+@pytest.mark.parametrize("source", ["own", "default", "framework"])
+def test_steps_in_six_threads(source):
+    assert steps_in_threads(source, 6, 10) == 60
 
 
 @pytest.mark.slow
 def test_twenty_thousand_steps_beside_threads():
     count = right = 0
     for beside, reentrant, source in CASES:
-        right += steps_beside(beside, reentrant, source, 2000)
-        count += 2000
-    right += steps_in_threads(6, 700)
-    count += 6 * 700
+        right += steps_beside(beside, reentrant, source, 1200)
+        count += 1200
+    right += steps_in_threads("default", 6, 200)
+    count += 6 * 200
     assert right == count >= 20_000
