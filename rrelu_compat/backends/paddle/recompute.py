@@ -7,9 +7,9 @@ a `_Snapshot`, which notes what its thread then draws; set makes the thread draw
 Paddle has one place for such a pair and allows one registration. The object it lives in is given a
 subclass that runs ours and the user's, so the place stays free.
 
-The default generator needs no help: Paddle itself saves and restores it, unless the user says
-``preserve_rng_state=False``. Then, as with any recomputation that did not go through the pair, the slopes
-would be drawn afresh and the gradient would be wrong: that is seen by a look at the stack, and raises.
+Paddle itself saves and restores the default generator, but other threads may draw from it meanwhile: what
+it gave is noted too. With ``preserve_rng_state=False``, or a recomputation that did not go through the pair,
+the slopes would be drawn afresh and the gradient would be wrong: that is seen on the stack, and raises.
 """
 
 from __future__ import annotations
@@ -80,12 +80,14 @@ class _Track:
 class _Snapshot:
     """A moment in the streams of one thread, and what the thread drew since."""
 
-    __slots__ = ("__weakref__", "process", "sources", "tracks", "user")
+    __slots__ = ("__weakref__", "process", "seeds", "sources", "tracks", "user")
 
     def __init__(self, process: Generator | None, user: Any) -> None:
         self.process = process
         self.user = user
         self.tracks: dict[Any, _Track] = {}
+        #: What Paddle's default generator gave.
+        self.seeds: list[int] = []
         #: Whether calls without a generator went to the process-wide one.
         self.sources = _Track(process is not None, 0)
 
@@ -140,6 +142,16 @@ class _Replay:
             return generator.take()
         k = self._next(generator, track, repr(generator))
         return track.start, (track.step + k) % 2**64
+
+    def seed(self) -> int:
+        k = self._cursors.get("default", 0)
+        self._cursors["default"] = k + 1
+        if k >= len(self.snapshot.seeds):
+            raise RecomputeError(
+                "the recomputed forward makes more training calls with Paddle's default generator than "
+                f"the {k} of the original one: it must run the same layers"
+            )
+        return self.snapshot.seeds[k]
 
     def random(self, generator: Any) -> tuple[int, Any, int]:
         """Return a seed, the state it was drawn in, and the number of the draw."""
@@ -313,6 +325,9 @@ def draw(generator: Any, default: Any, seed: int) -> tuple[int, int]:
     if replay is None:
         _check_repeatable(restored_by_paddle=generator is None)
     if generator is None:
+        seed = seed if replay is None else replay.seed()
+        for snapshot in level.open:
+            snapshot.seeds.append(seed)
         return seed, 0
     if not isinstance(generator, Generator):
         return _draw_from_framework(generator, level), 0

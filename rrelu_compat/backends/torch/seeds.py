@@ -11,6 +11,7 @@ import torch
 
 from rrelu_compat.backends.torch import private, recompute
 from rrelu_compat.backends.torch.tensors import CPU
+from rrelu_compat.fork import lock_that_forks_wait_for
 from rrelu_compat.generator import Generator, live_generators, process_generator
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class _Scratch(threading.local):
 
 
 _local = _Scratch()
+_drawing = lock_that_forks_wait_for()
 
 #: What graphs without a Generator thread through their draws, so that these keep their order and number.
 FRAMEWORK_STATE = np.zeros(2, dtype=np.uint64)
@@ -74,7 +76,9 @@ for _generator in live_generators():  # the process-wide one is always among the
 def draw_number() -> int:
     """Draw one number from PyTorch's default CPU generator: each training call does so exactly once."""
     local = _local
-    local.buffer.random_()
+    # PyTorch's generator has a lock that a forked child never gets if another thread holds it at the fork.
+    with _drawing:
+        local.buffer.random_()
     number: int = local.words[0]
     return number
 
