@@ -72,7 +72,7 @@ def torch_rrelu_(
     generator: Any = None,
     name: str | None = None,
 ) -> TensorT:
-    """Apply RReLU in place and return `input`, called as ``torch.nn.functional.rrelu_`` is; see `torch_rrelu`.
+    """Apply RReLU in place and return `input`, called as PyTorch's ``F.rrelu_`` is; see `torch_rrelu`.
 
     Examples
     --------

@@ -1,7 +1,8 @@
 """Random small projects that reach RReLU in roundabout ways, and a harness that runs them before and after.
 
 A project is two to five files. Its ``main`` returns values; a port is silent about a difference if its
-report is complete and the ported program, with every other name of the framework converted, gives something else.
+report is complete and the ported program, with every other name of the framework converted, gives
+something else.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import random
 import re
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import rrelu_compat
 from rrelu_compat.porting import port_paths, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SPEAKS = {"torch": ("torch", "input"), "paddle": ("paddle", "x")}
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 import rrelu_compat
 from rrelu_compat.porting import port_paths, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OTHER = {"torch": "paddle", "paddle": "torch"}
 BLOCK = "from FW.nn.functional import rrelu\n\ndef block(x):\n    return rrelu(x, training=True)\n"
@@ -79,7 +81,7 @@ PROJECTS = {
         "model.py": "from compat import functional\n\ndef head(x):\n    return functional().rrelu(x, OFF)\n",
     },
     "a star import that __all__ narrows": {
-        "layers.py": "from FW.nn.functional import rrelu\n\n__all__ = ['other']\n\ndef other(x):\n    return x\n",
+        "layers.py": "from FW.nn.functional import rrelu\n\n__all__ = ['other']\n\ndef other(x):\n    return x\n",  # noqa: E501
         "model.py": "from FW.nn.functional import rrelu\nfrom layers import *\n\ndef head(x):\n"
         "    return other(rrelu(x, OFF))\n",
     },
@@ -97,7 +99,7 @@ PROJECTS = {
         "    return getattr(F, NAME['act'])(x, OFF)\n",
     },
     "identity, names and positions": {
-        "model.py": "import functools, inspect\nfrom FW.nn.functional import rrelu\n\nTABLE = {rrelu: 'it'}\n\n"
+        "model.py": "import functools, inspect\nfrom FW.nn.functional import rrelu\n\nTABLE = {rrelu: 'it'}\n\n"  # noqa: E501
         "@functools.wraps(rrelu)\ndef act(x):\n    return TABLE[rrelu], rrelu(x, 0.1, 0.2, False)\n\n"
         "def head(x):\n    return act(x), act.__name__, inspect.isfunction(rrelu)\n",
     },

@@ -14,7 +14,7 @@ from rrelu_compat.porting.source.tree import Tree
 
 LIBRARY = Path(sysconfig.get_paths()["stdlib"])
 MODULES = ("abc", "argparse", "asyncio/events", "collections/__init__", "contextlib", "dataclasses", "enum",
-           "functools", "inspect", "pickle", "subprocess", "typing", "unittest/mock", "zipfile/__init__")  # fmt: skip
+           "functools", "inspect", "pickle", "subprocess", "typing", "unittest/mock", "zipfile/__init__")  # fmt: skip # noqa: E501
 
 
 def theirs(source: str) -> Counter[frozenset[str]]:

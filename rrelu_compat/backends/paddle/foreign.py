@@ -1,4 +1,4 @@
-"""PyTorch's functions for Paddle tensors: PyTorch's signatures and defaults, for code that comes from there."""
+"""PyTorch's functions for Paddle tensors: PyTorch's signatures and defaults, for ported code."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def torch_rrelu_(
     generator: Any = None,
     name: str | None = None,
 ) -> paddle.Tensor:
-    """Apply RReLU in place and return `input`, called as ``torch.nn.functional.rrelu_`` is; see `torch_rrelu`.
+    """Apply RReLU in place and return `input`, called as PyTorch's ``F.rrelu_`` is; see `torch_rrelu`.
 
     Examples
     --------

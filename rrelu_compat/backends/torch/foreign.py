@@ -1,4 +1,4 @@
-"""Paddle's functions for PyTorch tensors: Paddle's signatures and defaults, for code that comes from there."""
+"""Paddle's functions for PyTorch tensors: Paddle's signatures and defaults, for ported code."""
 
 from __future__ import annotations
 

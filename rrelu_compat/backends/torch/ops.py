@@ -63,7 +63,7 @@ def draw_at(state: Tensor, own: bool, place: int) -> Tensor:
     own : bool
         Whether to number calls with the state; if not, the number drawn from PyTorch is the seed.
     place : int
-        The number of this draw among all that were traced, by which a graph that repeats it is given the same.
+        The number of this draw among all that were traced: a graph that repeats it is given the same.
 
     Returns
     -------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rrelu_compat.porting.source.files import read_source
@@ -14,6 +13,7 @@ from rrelu_compat.porting.source.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 # Names looked up in a framework's module, and attributes that only Paddle's layer has.
 _LOOK_UP = re.compile(r"\bgetattr\s*\(|\b__dict__\b|\bvars\s*\(")

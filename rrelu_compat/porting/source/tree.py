@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import itertools
 import re
 import tokenize
 import warnings
@@ -271,16 +272,17 @@ def _identifiers(tree: Tree, node: ast.AST) -> Iterator[Position]:
     elif isinstance(node, ast.MatchClass):
         wanted = {name for name in node.kwd_attrs if named(name)}
         tokens = tree.tokens(node)
-        for token, following in zip(tokens, tokens[1:], strict=False):
+        for token, following in itertools.pairwise(tokens):
             if token.text in wanted and following.text == "=":
                 yield token.start
-    elif isinstance(node, ast.ImportFrom):
-        if any(named(part) for part in (node.module or "").split(".")):
-            for token in tree.tokens(node):
-                if token.text == "import":
-                    break
-                if named(token.text):
-                    yield token.start
+    elif isinstance(node, ast.ImportFrom) and any(
+        named(part) for part in (node.module or "").split(".")
+    ):
+        for token in tree.tokens(node):
+            if token.text == "import":
+                break
+            if named(token.text):
+                yield token.start
 
 
 def _words(

@@ -5,7 +5,8 @@
 
 ``original.py`` is a program for PyTorch: its ``main(training)`` returns tensors by name. ``ours.py`` is what
 ``rrelu-compat port --to paddle`` makes of it, ``converted.py`` what PaConvert makes of ``ours.py``, and
-``alone.py``, for contrast and for three of them, what PaConvert makes of the original. PaConvert runs in an environment of its own,
+``alone.py``, for contrast and for three of them, what PaConvert makes of the original. PaConvert
+runs in an environment of its own,
 made from requirements.txt; ``--paconvert FILE`` names a command that is there already.
 
 A new snippet is a folder with an ``original.py``. Some calls PaConvert 3.3.1 does not get right, whatever

@@ -1,4 +1,4 @@
-"""The class where it is named and not built: most places take the shim's class as they took the native one."""
+"""The class where it is named and not built: most places take the shim's class as well."""
 
 from __future__ import annotations
 

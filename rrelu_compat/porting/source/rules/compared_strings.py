@@ -6,13 +6,13 @@ import ast
 from typing import TYPE_CHECKING
 
 from rrelu_compat.porting.source.meaning import resolver as resolver_of
-from rrelu_compat.porting.source.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rrelu_compat.porting.source.meaning import Resolver
     from rrelu_compat.porting.source.plan import Context
+    from rrelu_compat.porting.source.tree import Tree
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _DEPTH = 6

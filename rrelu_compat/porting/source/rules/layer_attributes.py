@@ -7,6 +7,7 @@ object is an RReLU for certain.
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ def plans(context: Context, left: bool) -> Iterator[Plan]:
                 yield _unsure(place, node.attr)
         elif isinstance(node, ast.MatchClass) and _is_class(resolver, node.cls):
             tokens = context.tree.tokens(node)
-            for token, following in zip(tokens, tokens[1:], strict=False):
+            for token, following in itertools.pairwise(tokens):
                 if token.text in _PRIVATE and following.text == "=":
                     yield _renamed(token.start, token.text, left)
         elif isinstance(node, ast.Constant) and node.value in ("_lower", "_upper"):
