@@ -27,7 +27,14 @@ else:
         *("-O3", "-fno-fast-math", "-fno-unsafe-math-optimizations", "-fno-associative-math"),
         *("-fno-reciprocal-math", "-fno-finite-math-only", "-fsigned-zeros"),
     ]
-    FLAGS = [*EXACT, "-g0", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-std=c11"]
+    FLAGS = [
+        *EXACT,
+        "-g0",
+        "-ffp-contract=off",
+        "-fno-math-errno",
+        "-fno-trapping-math",
+        "-std=c11",
+    ]
 
 setup(
     ext_modules=[
