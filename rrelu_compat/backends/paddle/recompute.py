@@ -7,9 +7,10 @@ a `_Snapshot`, which notes what its thread then draws; set makes the thread draw
 Paddle has one place for such a pair and allows one registration. The object it lives in is given a
 subclass that runs ours and the user's, so the place stays free.
 
-The default generator needs no help: Paddle itself saves and restores it, unless the user says
-``preserve_rng_state=False``. Then, as with any recomputation that did not go through the pair, the slopes
-would be drawn afresh and the gradient would be wrong: that is seen by a look at the stack, and raises.
+The default generator is saved and restored by Paddle itself, unless the user says ``preserve_rng_state=False``.
+Then, as with any recomputation that did not go through the pair, the slopes would be drawn afresh and the
+gradient would be wrong: that is seen by a look at the stack, and raises. But the generator is shared: another
+thread may draw from it in between. So the seeds that segments drew from it are noted, and given once more.
 """
 
 from __future__ import annotations
@@ -77,13 +78,28 @@ class _Track:
         self.count += 1
 
 
+class _Seed:
+    """A seed that a segment drew from the default generator, and the one that was drawn next.
+
+    A chain, so that what no snapshot can reach any more is freed.
+    """
+
+    __slots__ = ("next", "value")
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+        self.next: _Seed | None = None
+
+
 class _Snapshot:
     """A moment in the streams of one thread, and what the thread drew since."""
 
-    __slots__ = ("__weakref__", "process", "sources", "tracks", "user")
+    __slots__ = ("__weakref__", "process", "seed", "sources", "tracks", "user")
 
-    def __init__(self, process: Generator | None, user: Any) -> None:
+    def __init__(self, process: Generator | None, user: Any, seed: _Seed | None = None) -> None:
         self.process = process
+        #: After this one come the seeds that the segment drew from the default generator.
+        self.seed = seed or _Seed(0)
         self.user = user
         self.tracks: dict[Any, _Track] = {}
         #: Whether calls without a generator went to the process-wide one.
@@ -107,6 +123,7 @@ class _Replay:
         self.snapshot = snapshot
         self._cursors: dict[Any, int] = {}
         self._clones: dict[Any, Any] = {}
+        self._seed = snapshot.seed
         # Those made later are the segment's own: it makes them afresh each time.
         self._older = frozenset(live_generators())
 
@@ -129,6 +146,18 @@ class _Replay:
     def process(self) -> Generator | None:
         self._next(None, self.snapshot.sources, "rrelu_compat.manual_seed's stream")
         return self.snapshot.process
+
+    def default(self, drawn: int) -> int:
+        """Return a seed that was drawn from the default generator, where now `drawn` comes from it."""
+        if self._seed.next is not None:
+            self._seed = self._seed.next
+            return self._seed.value
+        if not _in_recompute(sys._current_frames()[_thread.ident]):
+            return drawn  # of another make: its forward was not seen
+        raise RecomputeError(
+            "the recomputed forward makes more training calls with Paddle's default generator than the "
+            "original one: it must run the same layers"
+        )
 
     def take(self, generator: Generator) -> tuple[int, int]:
         track = self.snapshot.tracks.get(generator)
@@ -164,6 +193,8 @@ class _Level:
         self.replay = replay
         self.origin = origin
         self.open: weakref.WeakSet[_Snapshot] = weakref.WeakSet()
+        #: What a segment drew last from the default generator.
+        self.seed = _Seed(0)
 
 
 class _Levels(list[_Level]):
@@ -191,7 +222,7 @@ _thread = _Thread()
 def _get_state(user: Any) -> _Snapshot:
     level = _thread.levels[-1]
     process = process_generator() if level.replay is None else level.replay.snapshot.process
-    snapshot = _Snapshot(process, user)
+    snapshot = _Snapshot(process, user, level.seed)
     level.open.add(snapshot)
     _thread.latest = weakref.ref(snapshot)
     return snapshot
@@ -313,6 +344,12 @@ def draw(generator: Any, default: Any, seed: int) -> tuple[int, int]:
     if replay is None:
         _check_repeatable(restored_by_paddle=generator is None)
     if generator is None:
+        if replay is not None:
+            seed = replay.default(seed)
+        if level.open and _in_recompute(sys._current_frames()[_thread.ident]):
+            drawn = _Seed(seed)
+            level.seed.next = drawn
+            level.seed = drawn
         return seed, 0
     if not isinstance(generator, Generator):
         return _draw_from_framework(generator, level), 0
