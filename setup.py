@@ -14,13 +14,27 @@ from setuptools import Extension, setup
 
 # One binary for every CPython from 3.10 on; free-threaded builds have no limited API yet.
 ABI3 = not sysconfig.get_config_var("Py_GIL_DISABLED")
-# No contraction: every operation of the definition rounds on its own. No instruction set either: the
-# files name theirs function by function and the choice is made at run time. No debug symbols: Python
-# is often built with -g, and its flags are taken; they would be seven eighths of the binary.
+# The user's flags (CFLAGS) come first, so what changes bits is taken back here. When linking too: GCC
+# would add code that flushes subnormal numbers. No contraction: every operation of the definition rounds
+# on its own. No instruction set either: the files name theirs function by function and the choice is made
+# at run time. No debug symbols: Python is often built with -g, and its flags are taken; they would be seven
+# eighths of the binary.
 if sys.platform == "win32":
+    EXACT = []
     FLAGS = ["/O2", "/fp:precise"]
 else:
-    FLAGS = ["-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-std=c11"]
+    EXACT = [
+        *("-O3", "-fno-fast-math", "-fno-unsafe-math-optimizations", "-fno-associative-math"),
+        *("-fno-reciprocal-math", "-fno-finite-math-only", "-fsigned-zeros"),
+    ]
+    FLAGS = [
+        *EXACT,
+        "-g0",
+        "-ffp-contract=off",
+        "-fno-math-errno",
+        "-fno-trapping-math",
+        "-std=c11",
+    ]
 
 setup(
     ext_modules=[
@@ -30,7 +44,7 @@ setup(
             depends=sorted(glob("rrelu_compat/kernels/*.h")),
             define_macros=[("Py_LIMITED_API", "0x030A0000")] if ABI3 else [],
             extra_compile_args=FLAGS,
-            extra_link_args=[] if sys.platform == "win32" else ["-pthread"],
+            extra_link_args=[] if sys.platform == "win32" else ["-pthread", *EXACT],
             py_limited_api=ABI3,
             # Set by tests of the build itself: a broken kernel must not hide behind NumPy there.
             optional="RRELU_COMPAT_REQUIRE_KERNEL" not in os.environ,

@@ -9,6 +9,7 @@ from rrelu_compat.dispatch import (
     set_default_backend,
 )
 from rrelu_compat.errors import BoundsError, DTypeError, RecomputeError
+from rrelu_compat.foreign import paddle_rrelu, paddle_rrelu_, torch_rrelu, torch_rrelu_
 from rrelu_compat.generator import Generator, manual_seed
 from rrelu_compat.neutral import RReLU, rrelu
 from rrelu_compat.slopes import slopes
@@ -27,8 +28,12 @@ __all__ = [
     "__version__",
     "available_backends",
     "manual_seed",
+    "paddle_rrelu",
+    "paddle_rrelu_",
     "register_backend",
     "rrelu",
     "set_default_backend",
     "slopes",
+    "torch_rrelu",
+    "torch_rrelu_",
 ]

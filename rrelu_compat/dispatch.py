@@ -219,21 +219,14 @@ def backend_of(x: object) -> Backend:
 
 
 def _find(x: object) -> Backend:
-    found: Backend | None = None
     name = framework_of_tensor(type(x))
     if name is not None:
-        found = _load_builtin(name)
-    else:
-        _load_entry_points(
-            {str(ancestor.__module__).partition(".")[0] for ancestor in type(x).__mro__}
-        )
-        for backend in list(_registered.values()):
-            if backend.is_tensor(x):
-                found = backend
-                break
-    if found is not None:
-        _by_type[type(x)] = found
-        return found
+        return _by_type.setdefault(type(x), _load_builtin(name))
+    _load_entry_points({str(ancestor.__module__).partition(".")[0] for ancestor in type(x).__mro__})
+    for backend in list(_registered.values()):
+        if backend.is_tensor(x):
+            _by_type[type(x)] = backend
+            return backend
     hint = ""
     if isinstance(x, (list, tuple, int, float)):
         hint = "; rrelu_compat.numpy.rrelu takes array-likes"

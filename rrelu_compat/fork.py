@@ -10,6 +10,19 @@ from typing import Any
 _locks: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
+def lock_that_forks_wait_for() -> Any:
+    """Return a lock that no other thread holds while the process forks.
+
+    For short work inside a library that has locks of its own, which nobody frees in the child: PyTorch's
+    generators. Never take another lock while you hold it.
+    """
+    made = lock()
+    if hasattr(os, "register_at_fork"):
+        # In the child it is made anew, as every lock is.
+        os.register_at_fork(before=made.acquire, after_in_parent=made.release)
+    return made
+
+
 def lock() -> Any:
     """Return a lock that is free in every forked child, and does not lock out a handler of signals.
 
@@ -36,4 +49,4 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_free_all)
 
 
-__all__ = ["lock"]
+__all__ = ["lock", "lock_that_forks_wait_for"]

@@ -12,7 +12,7 @@ from typing import Any
 #: Where each framework's tensor types, and its base class of layers, are found.
 _TENSORS: dict[str, tuple[str, ...]] = {
     "numpy": ("ndarray",),
-    "torch": ("Tensor",),
+    "torch": ("Tensor", "fx.Proxy"),
     "paddle": ("Tensor", "pir.Value", "static.Variable"),
     "cupy": ("ndarray",),
 }

@@ -286,7 +286,13 @@ def rrelu(
         )
     if training is not True and training is not False:
         check_training(training)
-    y: TensorT = backend_of(x).apply(
-        x, spec_of(lower, upper, inplace), training=training, generator=generator
-    )
+    backend = backend_of(x)
+    # A framework's own function, if its backend has one, knows its tracers and compilers.
+    function = getattr(backend, "function", None)
+    y: TensorT
+    if function is not None:
+        y = function(x, lower, upper, training=training, inplace=inplace, generator=generator)
+    else:
+        spec = spec_of(lower, upper, inplace)
+        y = backend.apply(x, spec, training=training, generator=generator)
     return y

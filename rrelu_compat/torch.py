@@ -5,6 +5,15 @@ Same arguments in the same order, same defaults (``training=False`` in the funct
 """
 
 from rrelu_compat.backends.torch.device_keys import bind_to_device, unbind
+from rrelu_compat.backends.torch.foreign import paddle_rrelu, paddle_rrelu_
 from rrelu_compat.backends.torch.layer import RReLU, rrelu, rrelu_
 
-__all__ = ["RReLU", "bind_to_device", "rrelu", "rrelu_", "unbind"]
+__all__ = [
+    "RReLU",
+    "bind_to_device",
+    "paddle_rrelu",
+    "paddle_rrelu_",
+    "rrelu",
+    "rrelu_",
+    "unbind",
+]

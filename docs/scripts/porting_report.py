@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from rrelu_compat.porting import diff, port_paths
 from rrelu_compat.porting.source.files import SUFFIXES, read_source, walk
-from rrelu_compat.porting.source.scan import IN_STRING, scan
+from rrelu_compat.porting.source.mentions import IN_STRING, scan
 
 PAGE = pathlib.Path(__file__).parents[1] / "porting-report.md"
 

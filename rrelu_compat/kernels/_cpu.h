@@ -13,6 +13,10 @@
 #error "intermediate results in a wider type break the definition's rounding; NumPy serves here"
 #endif
 
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "-ffast-math and -ffinite-math-only give other bits: build with -fno-fast-math -fno-finite-math-only"
+#endif
+
 #if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__)
 #define RR_X86 1
 #else
@@ -50,6 +54,11 @@ typedef struct {
     uint64_t k0[RR_PHILOX_ROUNDS], k1[RR_PHILOX_ROUNDS];
 } rr_run;
 
+/* Sets this thread's floating-point mode to the definition's and returns what it was before; puts that back.
+ * All arithmetic stands between the two, in every thread. */
+uint64_t rr_float_mode_default(void);
+void rr_float_mode_restore(uint64_t before);
+
 void rr_params_init(rr_params *p, uint64_t seed, uint64_t call, double lower, double upper);
 void rr_run_init(rr_run *r, const rr_params *p, uint32_t high);
 
@@ -73,7 +82,8 @@ typedef void rr_words_at_fn(const rr_params *p, size_t n, const uint64_t *index,
 typedef struct {
     const char *name;
     int (*usable)(void);
-    /* A thread costs tens of microseconds to start and join; fewer elements than this are not worth one. */
+    /* A thread costs tens of microseconds to start and join; fewer elements than this are not worth one
+     * that has to be made. */
     size_t per_thread;
     rr_words_fn *words;
     rr_words_at_fn *words_at;

@@ -2,12 +2,19 @@
 #include "_cpu.h"
 
 #if RR_X86
+#include <cpuid.h>
 #include <immintrin.h>
 
 #define TARGET __attribute__((target("avx2,f16c")))
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
-static int usable(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c"); }
+/* Not every compiler's __builtin_cpu_supports knows "f16c". That the operating system keeps the registers is
+ * part of "avx2". */
+static int usable(void)
+{
+    unsigned a, b, c, d;
+    return __builtin_cpu_supports("avx2") && __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
 
 #define SET(x) _mm256_set1_epi64x((long long)(x))
 #define XOR(a, b) _mm256_xor_si256((a), (b))

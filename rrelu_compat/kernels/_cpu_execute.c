@@ -8,6 +8,8 @@
 #endif
 
 #define MAX_THREADS 64
+/* Fewer elements are not worth a thread that is there already (measured: two pay from 2**16 on). */
+#define PER_LENT_THREAD ((size_t)1 << 15)
 /* contiguous work is split at multiples of this: no two threads share a byte of bits */
 #define CONTIGUOUS_UNIT 4096
 
@@ -109,19 +111,22 @@ static void run_units(const share *work, size_t begin, size_t end)
 static void *take_units(void *p)
 {
     share *work = p;
+    const uint64_t mode = rr_float_mode_default(); /* a lent thread has its own */
     for (;;) {
         const size_t begin = __atomic_fetch_add(&work->next, work->grain, __ATOMIC_RELAXED);
         const size_t rest = begin < work->units ? work->units - begin : 0;
-        if (!rest) return NULL;
+        if (!rest) break;
         run_units(work, begin, begin + (rest < work->grain ? rest : work->grain));
     }
+    rr_float_mode_restore(mode);
+    return NULL;
 }
 
-static rr_team *lent; /* NULL: threads of our own */
+static rr_team *lent; /* atomic; NULL: threads of our own */
 
 static void forget_team(void)
 {
-    lent = NULL;
+    __atomic_store_n(&lent, NULL, __ATOMIC_RELEASE);
 }
 
 void rr_use_team(rr_team *team)
@@ -129,7 +134,7 @@ void rr_use_team(rr_team *team)
     static int told;
     /* an OpenMP that ran threads before a fork hangs in the child */
     if (!told) told = pthread_atfork(NULL, NULL, forget_team) == 0;
-    lent = told ? team : NULL;
+    __atomic_store_n(&lent, told ? team : NULL, __ATOMIC_RELEASE);
 }
 
 static void take_units_in_team(void *p)
@@ -139,9 +144,8 @@ static void take_units_in_team(void *p)
 
 /* Threads of our own live for this call only, so nothing of them is left for a fork or the interpreter's
  * exit. A team is asked for whole, though `count` would do: it is made anew where another number is wanted. */
-static RR_NOINLINE void run_threads(share *work, size_t count, unsigned all_of_team)
+static RR_NOINLINE void run_threads(share *work, size_t count, rr_team *team, unsigned all_of_team)
 {
-    rr_team *const team = lent;
     pthread_t threads[MAX_THREADS];
     size_t started = 0, i;
     sigset_t all, before;
@@ -184,12 +188,14 @@ void rr_execute(rr_job *job, long long threads)
         work.units = (job->n + CONTIGUOUS_UNIT - 1) / CONTIGUOUS_UNIT;
 #if RR_THREADS
     {
-        size_t count = job->n / job->path->per_thread;
+        rr_team *const team = __atomic_load_n(&lent, __ATOMIC_ACQUIRE);
+        const size_t enough = job->path->per_thread;
+        size_t count = job->n / (team && enough > PER_LENT_THREAD ? PER_LENT_THREAD : enough);
         if (count > MAX_THREADS) count = MAX_THREADS;
         if (count > (unsigned long long)threads) count = (size_t)threads;
         if (count > work.units) count = work.units;
         if (count > 1) {
-            run_threads(&work, count, threads > 4096 ? 4096 : (unsigned)threads);
+            run_threads(&work, count, team, threads > 4096 ? 4096 : (unsigned)threads);
             return;
         }
     }

@@ -59,7 +59,7 @@ static int get_size(PyObject *value, const char *name, size_t *out)
     return 0;
 }
 
-static int get_address(PyObject *value, const char *name, int needed, void *out)
+static int get_address(PyObject *value, const char *name, int needed, void **out)
 {
     uint64_t address;
     if (get_u64(value, name, &address) < 0) return -1;
@@ -68,8 +68,15 @@ static int get_address(PyObject *value, const char *name, int needed, void *out)
         return -1;
     }
     if (address > UINTPTR_MAX) return refuse(value, name, "an address of this machine");
-    *(void **)out = (void *)(uintptr_t)address;
+    *out = (void *)(uintptr_t)address;
     return 0;
+}
+
+static void set_memory(rr_job *job, const void *in, void *out, void *bits)
+{
+    job->in = in;
+    job->out = out;
+    job->bits = bits;
 }
 
 static int get_dtype(PyObject *value, int lowest, int *out)
@@ -167,15 +174,13 @@ static PyObject *finish(PyObject *const *args, rr_job *job)
         return NULL;
     }
     if (job->n) {
+        PyThreadState *const state = job->n < KEEP_GIL ? NULL : PyEval_SaveThread();
+        const uint64_t mode = rr_float_mode_default();
         job->path = current;
         rr_params_init(&job->params, seed, call, lower, upper);
-        if (job->n < KEEP_GIL) {
-            rr_execute(job, 1);
-        } else {
-            PyThreadState *state = PyEval_SaveThread();
-            rr_execute(job, threads);
-            PyEval_RestoreThread(state);
-        }
+        rr_execute(job, state ? threads : 1);
+        rr_float_mode_restore(mode);
+        if (state) PyEval_RestoreThread(state);
     }
     Py_INCREF(Py_None);
     return Py_None;
@@ -186,32 +191,36 @@ static PyObject *finish(PyObject *const *args, rr_job *job)
 static PyObject *contiguous(const char *name, int op, PyObject *const *args, Py_ssize_t count)
 {
     rr_job job;
+    void *in, *out, *bits;
     const int forward = op == RR_FORWARD;
     job.op = op;
     job.dims = -1;
     if (count_is(name, count, 11) < 0 || get_dtype(args[0], 0, &job.dtype) < 0 ||
         get_size(args[1], "n", &job.n) < 0 ||
-        get_address(args[2], forward ? "x" : "g", job.n != 0, &job.in) < 0 ||
-        get_address(args[3], forward ? "y" : "out", job.n != 0, &job.out) < 0 ||
-        get_address(args[4], "bits", job.n != 0 && !forward, &job.bits) < 0)
+        get_address(args[2], forward ? "x" : "g", job.n != 0, &in) < 0 ||
+        get_address(args[3], forward ? "y" : "out", job.n != 0, &out) < 0 ||
+        get_address(args[4], "bits", job.n != 0 && !forward, &bits) < 0)
         return NULL;
+    set_memory(&job, in, out, bits);
     return finish(args + 5, &job);
 }
 
 static PyObject *strided(const char *name, int op, PyObject *const *args, Py_ssize_t count)
 {
     rr_job job;
+    void *in, *out, *bits;
     const int forward = op == RR_FORWARD;
     job.op = op;
     if (count_is(name, count, 14) < 0 || get_dtype(args[0], 0, &job.dtype) < 0 ||
         get_shape(args[1], &job) < 0 ||
-        get_address(args[2], forward ? "x" : "g", job.n != 0, &job.in) < 0 ||
+        get_address(args[2], forward ? "x" : "g", job.n != 0, &in) < 0 ||
         get_strides(args[3], forward ? "x_strides" : "g_strides", &job, job.in_strides) < 0 ||
-        get_address(args[4], forward ? "y" : "out", job.n != 0, &job.out) < 0 ||
+        get_address(args[4], forward ? "y" : "out", job.n != 0, &out) < 0 ||
         get_strides(args[5], forward ? "y_strides" : "out_strides", &job, job.out_strides) < 0 ||
-        get_address(args[6], "bits", job.n != 0 && !forward, &job.bits) < 0 ||
+        get_address(args[6], "bits", job.n != 0 && !forward, &bits) < 0 ||
         get_index_strides(args[7], &job) < 0)
         return NULL;
+    set_memory(&job, in, out, bits);
     return finish(args + 8, &job);
 }
 
@@ -245,14 +254,14 @@ static PyObject *backward_strided(FASTCALL)
 static PyObject *fill_slopes(FASTCALL)
 {
     rr_job job;
+    void *out;
     (void)module;
     job.op = RR_BACKWARD;
-    job.in = NULL;
-    job.bits = NULL;
     if (count_is("fill_slopes", count, 10) < 0 || get_dtype(args[0], RR_F32, &job.dtype) < 0 ||
-        get_shape(args[1], &job) < 0 || get_address(args[2], "out", job.n != 0, &job.out) < 0 ||
+        get_shape(args[1], &job) < 0 || get_address(args[2], "out", job.n != 0, &out) < 0 ||
         get_index_strides(args[3], &job) < 0)
         return NULL;
+    set_memory(&job, NULL, out, NULL);
     c_strides(&job, job.out_strides);
     memset(job.in_strides, 0, sizeof job.in_strides);
     return finish(args + 4, &job);
@@ -351,7 +360,14 @@ static int execute(PyObject *module)
     return 0;
 }
 
-static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)execute}, {0, NULL}};
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, (void *)execute},
+#ifdef Py_MOD_GIL_NOT_USED
+    /* what is shared is the path (set at import) and the lent team (atomic) */
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
 
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT, "_cpu", "RReLU on the CPU, compiled.", 0, methods, slots, NULL, NULL, NULL,

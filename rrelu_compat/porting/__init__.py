@@ -6,20 +6,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rrelu_compat.porting.models.compare import compare
-    from rrelu_compat.porting.models.result import Comparison, Divergence, Row
+    from rrelu_compat.porting.models.comparing.compare import compare
+    from rrelu_compat.porting.models.comparing.result import Comparison, Divergence, Row
+    from rrelu_compat.porting.models.copy_weights import copy_weights, propose_names
     from rrelu_compat.porting.models.swap import swap
-    from rrelu_compat.porting.models.weights import copy_weights
     from rrelu_compat.porting.source.report import FileReport, Report, Use
     from rrelu_compat.porting.source.rewrite import port_source
     from rrelu_compat.porting.source.run import diff, port_paths, write
 
 _HOME = {
-    "Comparison": "models.result",
-    "Divergence": "models.result",
-    "Row": "models.result",
-    "compare": "models.compare",
-    "copy_weights": "models.weights",
+    "Comparison": "models.comparing.result",
+    "Divergence": "models.comparing.result",
+    "Row": "models.comparing.result",
+    "compare": "models.comparing.compare",
+    "copy_weights": "models.copy_weights",
+    "propose_names": "models.copy_weights",
     "swap": "models.swap",
     "FileReport": "source.report",
     "Report": "source.report",
@@ -32,17 +33,10 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load a part when it is asked for: rewriting needs LibCST, live models their frameworks."""
+    """Load a part when it is asked for: live models need their frameworks."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        module = importlib.import_module(f"{__name__}.{_HOME[name]}")
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != "libcst":
-            raise
-        raise ModuleNotFoundError(
-            f"{name} needs LibCST: pip install 'rrelu-compat[porting]'", name="libcst"
-        ) from error
+    module = importlib.import_module(f"{__name__}.{_HOME[name]}")
     return getattr(module, name)
 
 
@@ -58,6 +52,7 @@ __all__ = [
     "diff",
     "port_paths",
     "port_source",
+    "propose_names",
     "swap",
     "write",
 ]

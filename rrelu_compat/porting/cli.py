@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     import argparse
@@ -41,28 +42,49 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     """Carry out the command and return its exit status."""
     try:
-        from rrelu_compat.porting.source import run as runner
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != "libcst":
-            raise
-        print(
-            "rrelu-compat port needs LibCST: pip install 'rrelu-compat[porting]'", file=sys.stderr
-        )
-        return 2
-    try:
-        report = runner.port_paths(arguments.paths, arguments.to)
-    except FileNotFoundError as error:
+        return _run(arguments)
+    except BrokenPipeError:  # as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print("rrelu-compat port: interrupted, nothing was written", file=sys.stderr)
+        return 130
+    except (OSError, RuntimeError, ValueError) as error:
         print(f"rrelu-compat port: {error}", file=sys.stderr)
         return 2
-    if arguments.json == "-":
-        print(json.dumps(report.to_dict(), indent=1))
-    elif arguments.diff:
-        sys.stdout.writelines(runner.diff(report))
-        print(report, file=sys.stderr)
-    else:
-        print(report)
-    if arguments.json not in (None, "-"):
-        Path(arguments.json).write_text(json.dumps(report.to_dict(), indent=1) + "\n", "utf-8")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from rrelu_compat.porting.source import run as runner
+
+    if arguments.json == "-" and arguments.diff:
+        raise ValueError("--json - and --diff both go to standard output: give --json a file")
+    if arguments.json not in (None, "-") and Path(arguments.json).suffix in (
+        ".py",
+        ".pyi",
+        ".ipynb",
+    ):
+        raise ValueError(f"--json {arguments.json} would overwrite a source: give it another name")
+    report = runner.port_paths(arguments.paths, arguments.to)
+    if not report.looked_at:
+        raise ValueError(f"no Python file at or below {', '.join(arguments.paths)}")
     if arguments.write:
         runner.write(report)
+    text = report.to_text(written=arguments.write)
+    if arguments.json not in (None, "-"):
+        Path(arguments.json).write_text(json.dumps(report.to_dict(), indent=1) + "\n", "utf-8")
+    if arguments.json == "-":
+        _print(json.dumps(report.to_dict(), indent=1) + "\n", sys.stdout)
+    elif arguments.diff:
+        _print("".join(runner.diff(report)), sys.stdout)
+        _print(text + "\n", sys.stderr)
+    else:
+        _print(text + "\n", sys.stdout)
     return 0 if report.complete else 1
+
+
+def _print(text: str, stream: TextIO) -> None:
+    """Print what the stream's encoding can take, and escapes for the rest."""
+    encoding = stream.encoding or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()

@@ -51,6 +51,14 @@ def test_large_calls_run_on_the_team_and_give_the_same_bits(lent):
     assert len(lent) <= 1
 
 
+@pytest.mark.skipif(kernels.path() == "numpy", reason="NumPy has no threads")
+def test_two_lent_threads_serve_from_65536_elements_on(lent):
+    for n, threads in ((2**16 - 1, []), (2**16, [(2, 0)])):
+        x = np.ones(n, np.float32)
+        kernels.forward(2, n, x.ctypes.data, x.ctypes.data, 0, 3, 4, 0, 0.125, 0.375, 2)
+        assert lent == threads, n
+
+
 def test_small_calls_stay_on_the_caller(lent):
     x = np.ones(100, np.float32)
     kernels.forward(2, 100, x.ctypes.data, x.ctypes.data, 0, 3, 4, 0, 0.125, 0.375, 8)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rrelu_compat.porting.source.scan import scan
+from rrelu_compat.porting.source.mentions import scan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,8 +115,8 @@ def _unescaped(text: str) -> str:
         ("import torch\ntorch.ops.aten.rrelu_with_noise(x, n)", "paddle", "gives the noise back"),
         ("import torch\ntorch.rrelu(x, generator=g)", "paddle", "rrelu_compat.Generator"),
         ("import paddle\npaddle._C_ops.rrelu(x, 0.1, 0.2, True)", "torch", "is_test"),
-        ("import torch.nn.functional as F\nF.rrelu(*a)", "paddle", "default is training=False"),
-        ("import paddle.nn.functional as F\nF.rrelu(*a)", "torch", "default is training=True"),
+        ("import torch\ntorch.ops.aten.rrelu(*a)", "paddle", "an operator object"),
+        ("import torch\nact = torch.ops.aten.rrelu", "paddle", "an operator object"),
         ("import torch.nn as nn\nclass A(nn.RReLU): ...", "neutral", "subclass the drop-in"),
         ("x = 'rrelu'", "paddle", "what looks it up can't be known"),
         ("eval('rrelu(x)')", "paddle", "program text"),

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from rrelu_compat.porting.source import names
-from rrelu_compat.porting.source.names import lookup
+from rrelu_compat.porting.source import apis
+from rrelu_compat.porting.source.apis import lookup
 
 
 def resolve(path: str) -> Any:
@@ -27,16 +27,16 @@ def resolve(path: str) -> Any:
     raise AssertionError(f"no module of {path} can be imported")
 
 
-@pytest.mark.parametrize("path", sorted(names._APIS))
+@pytest.mark.parametrize("path", sorted(apis._APIS))
 def test_every_path_exists(path: str) -> None:
     if path.endswith(("with_noise", "with_noise_", "rrelu_")):
         return  # some of these are kept so that a wrong use is reported, not passed over
     assert resolve(path) is not None
 
 
-@pytest.mark.parametrize("path", sorted(names._MODULES))
+@pytest.mark.parametrize("path", sorted(apis._MODULES))
 def test_second_paths_of_modules(path: str) -> None:
-    assert resolve(path) is resolve(names._MODULES[path])
+    assert resolve(path) is resolve(apis._MODULES[path])
 
 
 @pytest.mark.parametrize("framework", ["torch", "paddle"])
@@ -50,9 +50,9 @@ def test_no_path_is_missing(framework: str) -> None:
                 assert lookup(f"{module_name}.{name}") is not None, f"{module_name}.{name}"
 
 
-@pytest.mark.parametrize("path", sorted(names._APIS))
+@pytest.mark.parametrize("path", sorted(apis._APIS))
 def test_signatures(path: str) -> None:
-    api = names._APIS[path]
+    api = apis._APIS[path]
     if api.obstacle or not api.plain:
         return
     try:
@@ -76,11 +76,12 @@ def test_signatures(path: str) -> None:
         assert str(signature.parameters["training"].default) == api.training_default
 
 
-@pytest.mark.parametrize("module", sorted(names.STARS))
+@pytest.mark.parametrize("module", sorted(apis.STARS))
 def test_star_imports(module: str) -> None:
     given: dict[str, Any] = {}
     exec(f"from {module} import *", given)
     wanted = {"RReLU", "rrelu", "rrelu_", "functional", "modules"}
-    assert wanted & set(given) == set(names.STARS[module])
-    for name, path in names.STARS[module].items():
+    wanted |= {f"{one}_{name}" for one in ("torch", "paddle") for name in ("rrelu", "rrelu_")}
+    assert wanted & set(given) == set(apis.STARS[module])
+    for name, path in apis.STARS[module].items():
         assert given[name] is resolve(path)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rrelu_compat.porting.source.scan import mentions, scan
-from rrelu_compat.porting.source.text import Edit, OverlapError, Position, Text
+from rrelu_compat.porting.source.edits import Edit, OverlapError, Position, Text
+from rrelu_compat.porting.source.mentions import mentions, scan
 
 
 def found(source: str) -> list[tuple[int, int, str, bool]]:

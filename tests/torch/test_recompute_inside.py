@@ -1,4 +1,4 @@
-"""Regions that do more than call layers: backward passes inside, generators of their own, hooks that call layers."""
+"""Regions that do more: backward passes inside, generators of their own, hooks that call layers."""
 
 from __future__ import annotations
 

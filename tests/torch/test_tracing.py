@@ -131,7 +131,7 @@ def test_the_old_onnx_exporter_in_training_gives_slopes_of_the_runtime(inplace):
 def test_onnx_in_training_is_an_error_that_names_the_operator():
     """As with the native layer: the exporter knows no random leaky ReLU."""
     x = torch.randn(4, 5)
-    for layer, operator in ((RReLU(), "rrelu_compat_v1"), (nn.RReLU(), "aten.rrelu")):
+    for layer, operator in ((RReLU(), "rrelu_compat_v2"), (nn.RReLU(), "aten.rrelu")):
         with pytest.raises(torch.onnx.errors.OnnxExporterError, match="No ONNX function") as caught:
             torch.onnx.export(layer, (x,), dynamo=True, verbose=False)
         assert operator in str(caught.value)

@@ -8,7 +8,7 @@ import paddle
 
 from rrelu_compat import kernels
 from rrelu_compat.backends.paddle import cuda, private
-from rrelu_compat.backends.paddle.layer import NATIVE, RReLU
+from rrelu_compat.backends.paddle.layer import NATIVE, RReLU, rrelu
 from rrelu_compat.backends.paddle.routes import apply
 from rrelu_compat.spec import RReLUSpec
 
@@ -18,6 +18,7 @@ class PaddleBackend:
 
     name = "paddle"
     apply = staticmethod(apply)
+    function = staticmethod(rrelu)
 
     def is_tensor(self, x: object) -> bool:
         """Whether `x` is a Paddle tensor or a value of a static program."""

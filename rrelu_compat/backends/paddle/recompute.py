@@ -7,10 +7,9 @@ a `_Snapshot`, which notes what its thread then draws; set makes the thread draw
 Paddle has one place for such a pair and allows one registration. The object it lives in is given a
 subclass that runs ours and the user's, so the place stays free.
 
-The default generator is saved and restored by Paddle itself, unless the user says ``preserve_rng_state=False``.
-Then, as with any recomputation that did not go through the pair, the slopes would be drawn afresh and the
-gradient would be wrong: that is seen by a look at the stack, and raises. But the generator is shared: another
-thread may draw from it in between. So the seeds that segments drew from it are noted, and given once more.
+Paddle itself saves and restores the default generator, but other threads may draw from it meanwhile: what
+it gave is noted too. With ``preserve_rng_state=False``, or a recomputation that did not go through the pair,
+the slopes would be drawn afresh and the gradient would be wrong: that is seen on the stack, and raises.
 """
 
 from __future__ import annotations
@@ -78,30 +77,17 @@ class _Track:
         self.count += 1
 
 
-class _Seed:
-    """A seed that a segment drew from the default generator, and the one that was drawn next.
-
-    A chain, so that what no snapshot can reach any more is freed.
-    """
-
-    __slots__ = ("next", "value")
-
-    def __init__(self, value: int) -> None:
-        self.value = value
-        self.next: _Seed | None = None
-
-
 class _Snapshot:
     """A moment in the streams of one thread, and what the thread drew since."""
 
-    __slots__ = ("__weakref__", "process", "seed", "sources", "tracks", "user")
+    __slots__ = ("__weakref__", "process", "seeds", "sources", "tracks", "user")
 
-    def __init__(self, process: Generator | None, user: Any, seed: _Seed | None = None) -> None:
+    def __init__(self, process: Generator | None, user: Any) -> None:
         self.process = process
-        #: After this one come the seeds that the segment drew from the default generator.
-        self.seed = seed or _Seed(0)
         self.user = user
         self.tracks: dict[Any, _Track] = {}
+        #: What Paddle's default generator gave.
+        self.seeds: list[int] = []
         #: Whether calls without a generator went to the process-wide one.
         self.sources = _Track(process is not None, 0)
 
@@ -123,7 +109,6 @@ class _Replay:
         self.snapshot = snapshot
         self._cursors: dict[Any, int] = {}
         self._clones: dict[Any, Any] = {}
-        self._seed = snapshot.seed
         # Those made later are the segment's own: it makes them afresh each time.
         self._older = frozenset(live_generators())
 
@@ -147,18 +132,6 @@ class _Replay:
         self._next(None, self.snapshot.sources, "rrelu_compat.manual_seed's stream")
         return self.snapshot.process
 
-    def default(self, drawn: int) -> int:
-        """Return a seed that was drawn from the default generator, where now `drawn` comes from it."""
-        if self._seed.next is not None:
-            self._seed = self._seed.next
-            return self._seed.value
-        if not _in_recompute(sys._current_frames()[_thread.ident]):
-            return drawn  # of another make: its forward was not seen
-        raise RecomputeError(
-            "the recomputed forward makes more training calls with Paddle's default generator than the "
-            "original one: it must run the same layers"
-        )
-
     def take(self, generator: Generator) -> tuple[int, int]:
         track = self.snapshot.tracks.get(generator)
         if track is None:
@@ -169,6 +142,16 @@ class _Replay:
             return generator.take()
         k = self._next(generator, track, repr(generator))
         return track.start, (track.step + k) % 2**64
+
+    def seed(self) -> int:
+        k = self._cursors.get("default", 0)
+        self._cursors["default"] = k + 1
+        if k >= len(self.snapshot.seeds):
+            raise RecomputeError(
+                "the recomputed forward makes more training calls with Paddle's default generator than "
+                f"the {k} of the original one: it must run the same layers"
+            )
+        return self.snapshot.seeds[k]
 
     def random(self, generator: Any) -> tuple[int, Any, int]:
         """Return a seed, the state it was drawn in, and the number of the draw."""
@@ -193,8 +176,6 @@ class _Level:
         self.replay = replay
         self.origin = origin
         self.open: weakref.WeakSet[_Snapshot] = weakref.WeakSet()
-        #: What a segment drew last from the default generator.
-        self.seed = _Seed(0)
 
 
 class _Levels(list[_Level]):
@@ -222,7 +203,7 @@ _thread = _Thread()
 def _get_state(user: Any) -> _Snapshot:
     level = _thread.levels[-1]
     process = process_generator() if level.replay is None else level.replay.snapshot.process
-    snapshot = _Snapshot(process, user, level.seed)
+    snapshot = _Snapshot(process, user)
     level.open.add(snapshot)
     _thread.latest = weakref.ref(snapshot)
     return snapshot
@@ -352,12 +333,9 @@ def draw(generator: Any, default: Any, seed: int) -> tuple[int, int]:
     if replay is None:
         _check_repeatable(restored_by_paddle=generator is None)
     if generator is None:
-        if replay is not None:
-            seed = replay.default(seed)
-        if level.open and _in_recompute(sys._current_frames()[_thread.ident]):
-            drawn = _Seed(seed)
-            level.seed.next = drawn
-            level.seed = drawn
+        seed = seed if replay is None else replay.seed()
+        for snapshot in level.open:
+            snapshot.seeds.append(seed)
         return seed, 0
     if not isinstance(generator, Generator):
         return _draw_from_framework(generator, level), 0

@@ -8,8 +8,7 @@ import torch
 
 from rrelu_compat import kernels
 from rrelu_compat.backends.torch import private
-from rrelu_compat.backends.torch.layer import NATIVE, RReLU
-from rrelu_compat.backends.torch.routes import apply
+from rrelu_compat.backends.torch.layer import NATIVE, RReLU, apply_spec, rrelu
 from rrelu_compat.kernels import cuda
 from rrelu_compat.spec import RReLUSpec
 
@@ -18,7 +17,8 @@ class TorchBackend:
     """PyTorch tensors: see `rrelu_compat.Backend`."""
 
     name = "torch"
-    apply = staticmethod(apply)
+    apply = staticmethod(apply_spec)
+    function = staticmethod(rrelu)
 
     def is_tensor(self, x: object) -> bool:
         """Whether `x` is a ``torch.Tensor``."""

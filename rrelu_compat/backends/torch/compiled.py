@@ -44,7 +44,7 @@ def functional(
     """Apply RReLU of these bounds in a traced function; the bounds are checked at trace time."""
     code_of(x)
     low, high, bad_bounds, bad_type = _constant_range(
-        lower, upper, training, x.dtype is not torch.float64
+        private.constant(lower), private.constant(upper), training, x.dtype is not torch.float64
     )
     if bad_bounds:
         raise BoundsError(bad_bounds)
@@ -94,6 +94,7 @@ def apply(x: Tensor, spec: RReLUSpec, training: bool, generator: Any) -> Tensor:
     """Apply `spec` to a tensor in a traced function."""
     code_of(x)
     lower, upper = spec.slope_range(training, x.dtype is not torch.float64)
+    lower, upper = private.constant(lower), private.constant(upper)
     return _apply(x, lower, upper, training, spec.inplace, generator)
 
 

@@ -114,6 +114,13 @@ def rrelu_(
     return rrelu(input, lower, upper, training, True, generator=generator, name=name)
 
 
+def apply_spec(x: Any, spec: RReLUSpec, training: bool, generator: Any = None) -> Any:
+    """Apply `spec` to a tensor, or to what stands for one (a subclass, a Proxy of torch.fx)."""
+    if type(x) is not Tensor and has_torch_function_unary(x):
+        return rrelu(x, spec.lower, spec.upper, training, spec.inplace, generator=generator)
+    return apply(x, spec, training, generator)
+
+
 class RReLU(RReLULayer, NATIVE):
     """RReLU layer for PyTorch; drop-in for ``torch.nn.RReLU``, of which it is a subclass.
 
@@ -192,16 +199,7 @@ class RReLU(RReLULayer, NATIVE):
             # Tracers take only modules of torch.nn itself as leaves; a node keeps `training` live.
             tracer: Any = input.tracer
             return tracer.create_proxy("call_module", tracer.path_of_module(self), (input,), {})
-        if type(input) is not torch.nn.Parameter and has_torch_function_unary(input):
-            return rrelu(
-                input,
-                self.lower,
-                self.upper,
-                self.training,
-                self.inplace,
-                generator=self._generator,
-            )
-        return apply(input, self._spec, self.training, self._generator)
+        return apply_spec(input, self._spec, self.training, self._generator)
 
     def __prepare_scriptable__(self) -> torch.nn.Module:
         return script.scriptable(self._spec, self.training, self._generator)

@@ -35,9 +35,17 @@ SMALL = 4096
 Room = Any
 
 
+def bytes_for(elements: Any) -> Any:
+    """Return the size of the sign bits: one more byte than they need.
+
+    A size of 0 or 1 would become a constant in graphs with dynamic shapes.
+    """
+    return (elements + 15) // 8
+
+
 def bits_like(x: Tensor) -> Tensor:
     """Return memory for one bit per element of `x`, on its device."""
-    return torch.empty((x.numel() + 7) >> 3, dtype=torch.uint8, device=x.device)
+    return torch.empty(bytes_for(x.numel()), dtype=torch.uint8, device=x.device)
 
 
 def bits_multipliers(bits: Tensor, shape: tuple[int, ...], pack: Pack) -> Tensor:
@@ -77,7 +85,7 @@ def _gradient(g: Tensor, bits: Tensor, pack: Pack) -> Tensor:
 
 
 def _save(ctx: Any, bits: Tensor, pack: Pack, elements: int) -> None:
-    ctx.pack, ctx.device, ctx.size = pack, bits.device, (elements + 7) >> 3
+    ctx.pack, ctx.device, ctx.size = pack, bits.device, bytes_for(elements)
     # A checkpoint replaces saved tensors by those of the repetition, attributes it does not: with the key in
     # both places, backward sees whether the repetition had the same slopes.
     ctx.save_for_backward(*((bits, words(pack)) if pack.hooks else (bits,)))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rrelu_compat.backends.torch import cpu, cuda, seeds
 from rrelu_compat.backends.torch.device_keys import refuse_capture
-from rrelu_compat.backends.torch.nodes import bits_like, bits_multipliers
+from rrelu_compat.backends.torch.nodes import bits_like, bits_multipliers, bytes_for
 from rrelu_compat.backends.torch.pack import DeviceKey, Pack
 from rrelu_compat.backends.torch.tensors import (
     CPU,
@@ -25,7 +25,7 @@ from rrelu_compat.backends.torch.tensors import (
 )
 from rrelu_compat.layout import c_strides
 
-NAMESPACE = "rrelu_compat_v1"
+NAMESPACE = "rrelu_compat_v2"
 
 library: Any = torch.library.Library(NAMESPACE, "DEF")  # type: ignore[no-untyped-call]
 _KEY = "Tensor key, float lower, float upper, SymInt start=0, SymInt[]? index_strides=None"
@@ -46,10 +46,6 @@ library.define(
 )
 
 
-def _bytes(x: Tensor) -> Any:
-    return (x.numel() + 7) // 8
-
-
 def _strides(index_strides: Any) -> tuple[int, ...] | None:
     return None if index_strides is None else tuple(index_strides)
 
@@ -67,7 +63,7 @@ def draw_at(state: Tensor, own: bool, place: int) -> Tensor:
     own : bool
         Whether to number calls with the state; if not, the number drawn from PyTorch is the seed.
     place : int
-        The number of this draw among all that were traced, by which a graph that repeats it is given the same.
+        The number of this draw among all that were traced: a graph that repeats it is given the same.
 
     Returns
     -------
@@ -134,7 +130,11 @@ def backward(
     index_strides: Any = None,
 ) -> Tensor:
     """The gradient `g` scaled by the slopes of the forward."""
-    if bits.dtype is not torch.uint8 or bits.shape != (_bytes(g),) or bits.device != g.device:
+    if (
+        bits.dtype is not torch.uint8
+        or bits.shape != (bytes_for(g.numel()),)
+        or bits.device != g.device
+    ):
         raise RuntimeError(
             f"the sign bits of RReLU came back as shape {tuple(bits.shape)}, {bits.dtype} on {bits.device} "
             f"for a gradient of shape {tuple(g.shape)} on {g.device}: saved-tensor hooks must return what "
@@ -151,7 +151,8 @@ def backward(
 
 def _pack_bits(x: Tensor) -> Tensor:
     flags = (x >= 0).reshape(-1).to(torch.uint8)
-    padded = torch.nn.functional.pad(flags, (0, -flags.numel() % 8)).view(-1, 8)
+    size = 8 * bytes_for(flags.numel())
+    padded = torch.nn.functional.pad(flags, (0, size - flags.numel())).view(-1, 8)
     weights = torch.tensor([1 << k for k in range(8)], dtype=torch.uint8, device=x.device)
     return (padded * weights).sum(1, dtype=torch.uint8)
 
@@ -180,7 +181,7 @@ def _draw_alone_fake(handle: int, site: int) -> Tensor:
 
 
 def _forward_fake(x: Tensor, *args: Any) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(x), x.new_empty((_bytes(x),), dtype=torch.uint8)
+    return torch.empty_like(x), x.new_empty((bytes_for(x.numel()),), dtype=torch.uint8)
 
 
 def _backward_fake(g: Tensor, *args: Any) -> Tensor:
@@ -199,7 +200,7 @@ def _forward_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Te
 
 def _forward_gradient(ctx: Any, g: Tensor, _: Any) -> tuple[Any, ...]:
     bits, key = ctx.saved_tensors
-    return torch.ops.rrelu_compat_v1.backward(g, bits, key, *ctx.rest), *(None,) * (
+    return torch.ops.rrelu_compat_v2.backward(g, bits, key, *ctx.rest), *(None,) * (
         1 + len(ctx.rest)
     )
 
@@ -211,7 +212,7 @@ def _backward_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None
 
 def _backward_gradient(ctx: Any, g: Tensor) -> tuple[Any, ...]:
     bits, key = ctx.saved_tensors
-    return torch.ops.rrelu_compat_v1.backward(g, bits, key, *ctx.rest), *(None,) * (
+    return torch.ops.rrelu_compat_v2.backward(g, bits, key, *ctx.rest), *(None,) * (
         2 + len(ctx.rest)
     )
 
@@ -240,7 +241,7 @@ def _multipliers_vmap(
         index_strides = c_strides(sample)
     batch = sample.numel() if info.randomness == "different" else 0
     strides = [batch, *index_strides]
-    return torch.ops.rrelu_compat_v1.multipliers(x, key, lower, upper, start, strides), 0
+    return torch.ops.rrelu_compat_v2.multipliers(x, key, lower, upper, start, strides), 0
 
 
 for _name, _real, _fake in (
@@ -262,4 +263,4 @@ torch.library.register_autograd(
 )
 torch.library.register_vmap(f"{NAMESPACE}::multipliers", _multipliers_vmap, lib=library)
 
-calls: Any = torch.ops.rrelu_compat_v1
+calls: Any = torch.ops.rrelu_compat_v2

@@ -7,6 +7,7 @@ once; what only one feature needs is taken when it is used, and its absence refu
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import threading
@@ -17,7 +18,7 @@ from torch.autograd import forward_ad
 from torch.utils import _python_dispatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # Which tensors have the memory they seem to have: tests of the fast route.
 dispatch_keys: Any = torch._C._dispatch_keys
@@ -69,6 +70,17 @@ def clear_interpreters() -> Any:
     return lookup(path, "RReLU under torch.func")()
 
 
+@contextlib.contextmanager
+def outside() -> Iterator[None]:
+    """Leave every mode and transform for a while: what is made here is a plain tensor, for later too."""
+    with contextlib.ExitStack() as stack:
+        if functorch_active():
+            stack.enter_context(clear_interpreters())
+        stack.enter_context(disable_current_modes())
+        stack.enter_context(torch.inference_mode(False))
+        yield
+
+
 def is_fake(x: Any) -> bool:
     """Whether a tensor has no values (FakeTensorMode)."""
     found: bool = lookup("torch._subclasses.fake_tensor:is_fake", "RReLU of fake tensors")(x)
@@ -106,6 +118,15 @@ def constant_in_graphs(function: Any) -> Any:
     """
     function._dynamo_marked_constant = True
     return function
+
+
+def constant(number: Any) -> Any:
+    """Return a number as a constant of the graph that Dynamo traces; another value makes another graph."""
+    from torch.fx.experimental.symbolic_shapes import (
+        guard_scalar,
+    )  # as slow to import as half of torch
+
+    return guard_scalar(number) if isinstance(number, (int, float)) else number
 
 
 class Use(NamedTuple):

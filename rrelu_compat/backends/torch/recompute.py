@@ -6,7 +6,7 @@ meanwhile, what was reseeded, whether PyTorch's generator is set back: none of i
 
 Order is the key where PyTorch itself repeats: non-reentrant regions, and its own ``CheckpointFunction``. A
 compiled graph repeats single operations: there the place of a draw in the graph is the key. An
-``autograd.Function`` of another make may repeat its parts in any order (reversible networks go backwards): there
+``autograd.Function`` of another make may repeat its parts in any order (reversible networks do): there
 the number that every call draws from PyTorch's default CPU generator finds the call, since whoever repeats a
 random forward sets that generator back first.
 
@@ -153,7 +153,7 @@ def _on_stack(under_hooks: bool) -> _Around:
             if first == "ctx" or (name in ("forward", "backward") and first != "self"):
                 context = frame.f_locals.get(first)
                 if type(context).__name__ == "FakeBackwardCFunction":  # of compiled autograd
-                    context = context.real
+                    context = getattr(context, "real", None)
                 if isinstance(context, private.FunctionContext):
                     if name == "backward":
                         running = [other for other in running if other is not context]
@@ -300,7 +300,7 @@ def _check_same(
         return
     same = entry.generator is generator
     if not same and entry.generator is not None and generator is not None:
-        # One that the region makes for itself is another object each time, and stands where the first one stood.
+        # One that the region makes for itself is another object each time, where the first one stood.
         same = fresh() == (entry.seed, entry.call)
     if entry.what != what or not same:
         names = ("elements", "dtype code", "lower", "upper", "generator")

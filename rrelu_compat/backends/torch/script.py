@@ -34,10 +34,35 @@ class ScriptedRReLU(torch.nn.Module):
     def forward(self, input: Tensor) -> Tensor:
         """Random slopes if ``self.training``, else the mean slope."""
         if self.training:
-            y: Tensor = torch.ops.rrelu_compat_v1.train(input, self.lower, self.upper)
-        else:
-            y = F.leaky_relu(input, (self.lower + self.upper) / 2)
-        return input.copy_(y) if self.inplace else y
+            y: Tensor = torch.ops.rrelu_compat_v2.train(input, self.lower, self.upper)
+            return input.copy_(y) if self.inplace else y
+        return _evaluate(input, (self.lower + self.upper) / 2, self.inplace)
+
+
+class ScriptedEvaluation(torch.nn.Module):
+    """RReLU in evaluation, of PyTorch's own operators: it loads where this package is not imported."""
+
+    __constants__ = ("inplace", "slope")
+
+    def __init__(self, slope: float, inplace: bool) -> None:
+        super().__init__()
+        self.slope = slope
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Use the mean slope."""
+        if self.training:
+            raise RuntimeError(
+                "this RReLU was scripted in evaluation mode and has no random slopes: script the model in "
+                "training mode"
+            )
+        return _evaluate(input, self.slope, self.inplace)
+
+
+def _evaluate(input: Tensor, slope: float, inplace: bool) -> Tensor:
+    if inplace and slope < 0.0:  # PyTorch can't differentiate that in place
+        return input.copy_(F.leaky_relu(input.clone(), slope))
+    return F.leaky_relu(input, slope, inplace)
 
 
 def scriptable(spec: RReLUSpec, training: bool, generator: Any) -> torch.nn.Module:
@@ -53,4 +78,6 @@ def scriptable(spec: RReLUSpec, training: bool, generator: Any) -> torch.nn.Modu
             f"generator={generator!r}: a scripted layer cannot carry a generator; use "
             "rrelu_compat.manual_seed or torch.manual_seed"
         )
-    return ScriptedRReLU(spec.lower, spec.upper, spec.inplace).train(training)
+    if not training:
+        return ScriptedEvaluation(spec.eval_slope, spec.inplace).eval()
+    return ScriptedRReLU(spec.lower, spec.upper, spec.inplace)

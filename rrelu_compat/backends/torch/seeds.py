@@ -11,6 +11,7 @@ import torch
 
 from rrelu_compat.backends.torch import private, recompute
 from rrelu_compat.backends.torch.tensors import CPU
+from rrelu_compat.fork import lock_that_forks_wait_for
 from rrelu_compat.generator import Generator, live_generators, process_generator
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ Taken = tuple[int, int, "Entry | None"]
 
 def _scratch(device: torch.device) -> Tensor:
     # An inference or fake tensor here would fail in every later call.
-    with torch.inference_mode(False), private.disable_current_modes():
+    with private.outside():
         return torch.empty(1, dtype=torch.int64, device=device)
 
 
@@ -35,15 +36,21 @@ class _Scratch(threading.local):
 
     def __init__(self) -> None:
         self.buffer = _scratch(CPU)
-        # Reading through a memoryview costs a tenth of Tensor.item().
-        self.words = memoryview(self.buffer.numpy())  # type: ignore[arg-type]
+        with private.outside():
+            # Reading through a memoryview costs a tenth of Tensor.item().
+            self.words = memoryview(self.buffer.numpy())  # type: ignore[arg-type]
 
 
 _local = _Scratch()
+_drawing = lock_that_forks_wait_for()
 
 #: What graphs without a Generator thread through their draws, so that these keep their order and number.
 FRAMEWORK_STATE = np.zeros(2, dtype=np.uint64)
-FRAMEWORK_TENSOR = torch.from_numpy(FRAMEWORK_STATE).view(torch.int64)
+with (
+    torch.inference_mode(False),
+    private.disable_current_modes(),
+):  # the first import may be under one
+    FRAMEWORK_TENSOR = torch.from_numpy(FRAMEWORK_STATE).view(torch.int64)
 
 
 def check_generator(generator: object) -> None:
@@ -58,7 +65,7 @@ def check_generator(generator: object) -> None:
 def prepare(generator: Generator) -> None:
     """Give a Generator the tensor through which compiled graphs without gradients reach its state."""
     if generator.tensor is None:
-        with torch.inference_mode(False), private.disable_current_modes():
+        with private.outside():
             generator.tensor = torch.from_numpy(generator.state).view(torch.int64)
 
 
@@ -69,7 +76,9 @@ for _generator in live_generators():  # the process-wide one is always among the
 def draw_number() -> int:
     """Draw one number from PyTorch's default CPU generator: each training call does so exactly once."""
     local = _local
-    local.buffer.random_()
+    # PyTorch's generator has a lock that a forked child never gets if another thread holds it at the fork.
+    with _drawing:
+        local.buffer.random_()
     number: int = local.words[0]
     return number
 

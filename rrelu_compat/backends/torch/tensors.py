@@ -24,7 +24,7 @@ CODES = {getattr(torch, name): code for name, code in kernels.DTYPES.items()}
 
 def _plain_keysets(device: torch.device) -> frozenset[int]:
     # Made outside of any mode, else the first call under one would put that mode's keys here.
-    with private.disable_current_modes():
+    with private.outside():
         keysets = []
         for inference in (False, True):
             with torch.inference_mode(inference):

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from rrelu_compat.errors import BoundsError
 from rrelu_compat.layers import RReLULayer
-from rrelu_compat.porting.models.framework import framework_of
-from rrelu_compat.porting.models.walk import layers_of
+from rrelu_compat.porting.models.frameworks import framework_of
+from rrelu_compat.porting.models.layers import layers_of
 from rrelu_compat.spec import RReLUSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rrelu_compat.porting.models.framework import Framework
+    from rrelu_compat.porting.models.frameworks import Framework
 
 ModelT = TypeVar("ModelT")
 

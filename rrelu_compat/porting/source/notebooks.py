@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Any
 
+from rrelu_compat.porting.source.edits import Edit, Position, Text
+from rrelu_compat.porting.source.mentions import IN_STRING
 from rrelu_compat.porting.source.report import BY_HAND, FileReport, Use
 from rrelu_compat.porting.source.rewrite import Analysis, analyse
-from rrelu_compat.porting.source.scan import IN_STRING
-from rrelu_compat.porting.source.text import Edit, Position, Text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rrelu_compat.porting.source.project import Project
+    from rrelu_compat.porting.source.exports import Project
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _ATOM = re.compile(r"[^\s,\]}]+")

@@ -9,6 +9,7 @@ REWRITTEN = "rewritten"
 UNCHANGED = "unchanged"
 BY_HAND = "by hand"
 STATUSES = (REWRITTEN, UNCHANGED, BY_HAND)
+_LONGEST = 160
 
 
 @dataclass(frozen=True, order=True)
@@ -33,6 +34,8 @@ class Use:
         Why it is unchanged or left by hand; for a rewritten one what deserves a look, or "".
     text : str
         The line it stands on.
+    code : str
+        A word for `why`: "name-in-string", "look-up", ...
     """
 
     line: int
@@ -43,6 +46,7 @@ class Use:
     why: str
     text: str
     cell: int | None = None
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,13 @@ class Report:
         }
 
     def __str__(self) -> str:
+        return self.to_text(written=True)
+
+    def to_text(self, *, written: bool) -> str:
+        """Return the report for people; not `written`: what would be done.
+
+        Lines are cut where they are long.
+        """
         lines = []
         for file in self.files:
             if file.error:
@@ -118,8 +129,16 @@ class Report:
                 if use.cell is not None:
                     place = f"cell {use.cell}:{place}"
                 why = f": {use.why}" if use.why else ""
-                lines.append(f"{file.path}:{place}: {use.status}: {use.text}{why}")
-        counts = ", ".join(f"{self.count(status)} {status}" for status in STATUSES)
+                code = f" [{use.code}]" if use.status == BY_HAND and use.code else ""
+                text = use.text if len(use.text) <= _LONGEST else use.text[:_LONGEST] + " ..."
+                status = use.status
+                if status == REWRITTEN and not written:
+                    status = "would be rewritten"
+                lines.append(f"{file.path}:{place}: {status}: {text}{why}{code}")
+        counts = ", ".join(
+            f"{self.count(status)} {'would be ' if status == REWRITTEN and not written else ''}{status}"
+            for status in STATUSES
+        )
         errors = sum(bool(file.error) for file in self.files)
         left = f", {errors} files left alone" if errors else ""
         lines.append(f"{counts}{left} ({self.looked_at} files looked at)")

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rrelu_compat.porting.source.files import read_source, walk, write_source
-from rrelu_compat.porting.source.names import TARGETS
+from rrelu_compat.porting.source.apis import TARGETS
+from rrelu_compat.porting.source.exports import Project
+from rrelu_compat.porting.source.files import encoded, read_source, replace_all, walk
+from rrelu_compat.porting.source.mentions import mentions
 from rrelu_compat.porting.source.notebooks import port_notebook
-from rrelu_compat.porting.source.project import Project
 from rrelu_compat.porting.source.report import FileReport, Report
-from rrelu_compat.porting.source.rewrite import analyse, port_source, reported
-from rrelu_compat.porting.source.scan import mentions
+from rrelu_compat.porting.source.rewrite import port_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -49,39 +48,37 @@ def port_paths(paths: Iterable[str | Path], to: str) -> Report:
     for path in given:
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist")
-    project = Project()
-    reports: dict[Path, FileReport] = {}
-    others: dict[Path, str] = {}
-    handed_on: set[str] = set()
-    looked_at = 0
-    for file in walk(given):
-        looked_at += 1
-        try:
-            text = read_source(file).text
-        except (SyntaxError, UnicodeDecodeError, OSError, LookupError) as error:
-            if _mentioned(file):
-                reports[file] = FileReport(str(file), (), "", "", f"can't be read: {error}")
-            continue
-        if not mentions(text):
-            others[file] = text
-        elif file.suffix == ".ipynb":
-            reports[file] = port_notebook(text, to, file=file, project=project)
-        else:
-            done = analyse(text, to, file, project)
-            reports[file] = reported(done, text, file)
-            handed_on |= done.handed_on
-    # A function imported under another name has a default that changes, wherever it is used from.
-    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(handed_on)))})\b")
-    for file, text in others.items() if handed_on else ():
-        if file.suffix != ".ipynb" and pattern.search(text):
-            report = port_source(text, to, file=file, project=project)
-            if report.uses:
-                reports[file] = report
-    return Report(to, tuple(reports[file] for file in sorted(reports)), looked_at)
+    files = list(walk(given))
+    project = Project(files, [path for path in given if path.is_dir()])
+    reports = []
+    for file in files:
+        report = _port(file, to, project)
+        if report is not None:
+            reports.append(report)
+    return Report(to, tuple(sorted(reports, key=lambda one: one.path)), len(files))
+
+
+def _port(file: Path, to: str, project: Project) -> FileReport | None:
+    """Return the report of a file, None if it has nothing to do with RReLU."""
+    try:
+        text = read_source(file).text
+    except (SyntaxError, ValueError, OSError, LookupError) as error:
+        if not _mentioned(file):
+            return None
+        return FileReport(str(file), (), "", "", f"can't be read: {error}")
+    if not mentions(text) and not project.concerned(text, to):
+        return None
+    if file.suffix == ".ipynb":
+        report = port_notebook(text, to, file=file, project=project)
+    else:
+        report = port_source(text, to, file=file, project=project)
+    return report if report.uses or mentions(text) else None
 
 
 def _mentioned(file: Path) -> bool:
     try:
+        if not file.is_file():
+            return True
         return mentions(file.read_bytes().decode("latin-1"))
     except OSError:
         return True
@@ -100,20 +97,20 @@ def diff(report: Report) -> Iterator[str]:
 
 
 def write(report: Report) -> list[Path]:
-    """Write the changed files; return which.
+    """Write the changed files, all of them or none; return which.
 
     Raises
     ------
     RuntimeError
-        If a file changed since it was read; files before it are written.
+        If a file changed since it was read.
+    OSError
+        If a file can't be written. What was written before is put back.
     """
-    written = []
-    for file in report.files:
-        if file.changed:
-            path = Path(file.path)
-            source = read_source(path)
-            if source.text != file.before:
-                raise RuntimeError(f"{path} changed while it was being rewritten; run again")
-            write_source(path, source, file.after)
-            written.append(path)
-    return written
+    changes = {Path(file.path): file for file in report.files if file.changed}
+    prepared = []
+    for path, file in changes.items():
+        source = read_source(path)
+        if source.text != file.before:
+            raise RuntimeError(f"{path} changed while it was being rewritten; run again")
+        prepared.append((path, encoded(source, file.after)))
+    return replace_all(prepared)

@@ -1,48 +1,44 @@
-"""A parsed file: its syntax tree with scopes, parents and positions, and small questions to it."""
+"""A parsed file: its syntax tree with parents, positions and tokens, and small questions to it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import ast
+import io
+import itertools
+import re
+import tokenize
+import warnings
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import libcst as cst
-from libcst.metadata import (
-    Assignment,
-    ExpressionContext,
-    ExpressionContextProvider,
-    MetadataWrapper,
-    PositionProvider,
-    Scope,
-    ScopeProvider,
-)
-
-from rrelu_compat.porting.source.text import Position, Text
+from rrelu_compat.porting.source.edits import Position, Span, Text
+from rrelu_compat.porting.source.mentions import IN_CODE
+from rrelu_compat.porting.source.scopes import Scopes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from libcst.metadata import BaseAssignment
+ImportStatement = ast.Import | ast.ImportFrom
+_SHARED = (ast.expr_context, ast.operator, ast.boolop, ast.unaryop, ast.cmpop)
 
-Span = tuple[Position, Position]
+
+class Token(NamedTuple):
+    """One token of a part of the text."""
+
+    kind: int
+    text: str
+    start: Position
+    end: Position
 
 
-class _Collector(cst.CSTVisitor):
-    """Lists the nodes in the order of the source, and their parents."""
+class Argument(NamedTuple):
+    """One argument of a call: where it is written, its keyword or "", its star or "", its value."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.nodes: list[cst.CSTNode] = []
-        self.parents: dict[cst.CSTNode, cst.CSTNode] = {}
-        self._above: list[cst.CSTNode] = []
-
-    def on_visit(self, node: cst.CSTNode) -> bool:
-        self.nodes.append(node)
-        if self._above:
-            self.parents[node] = self._above[-1]
-        self._above.append(node)
-        return not isinstance(node, cst.BaseParenthesizableWhitespace)
-
-    def on_leave(self, original_node: cst.CSTNode) -> None:
-        self._above.pop()
+    start: Position
+    end: Position
+    keyword: str
+    star: str
+    value: ast.expr
 
 
 class Tree:
@@ -50,165 +46,303 @@ class Tree:
 
     Raises
     ------
-    libcst.ParserSyntaxError
+    SyntaxError, ValueError, RecursionError
         If the source can't be parsed.
-    ValueError
-        If LibCST reads it as another text, so that its positions are not those of the source.
     """
 
     def __init__(self, source: str) -> None:
         self.text = Text(source)
-        # A tree that was just parsed has no node twice, so it need not be copied.
-        wrapper = MetadataWrapper(cst.parse_module(source), unsafe_skip_copy=True)
-        self.module = wrapper.module
-        if self.module.code != source:  # LibCST 1.9 loses a form feed before a statement
-            raise ValueError("LibCST does not reproduce it (a form feed before a statement?)")
-        self._positions = wrapper.resolve(PositionProvider)
-        self._scopes = wrapper.resolve(ScopeProvider)
-        self._contexts = wrapper.resolve(ExpressionContextProvider)
-        collector = _Collector()
-        self.module.visit(collector)
-        self.nodes = collector.nodes
-        self._parents = collector.parents
-        # libcst records no assignment for the names that a match statement binds.
-        self.captures = {name for node in self.nodes for name in _captured(node)}
-        self.imports = [
-            node for node in self.nodes if isinstance(node, (cst.Import, cst.ImportFrom))
-        ]
-        self.scopes = [scope for scope in set(self._scopes.values()) if scope is not None]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.module = ast.parse(self.text.plain)
+        self.nodes: list[ast.AST] = []  # parents before children
+        self.parents: dict[ast.AST, ast.AST] = {}
+        pending: list[ast.AST] = [self.module]
+        while pending:
+            node = pending.pop()
+            self.nodes.append(node)
+            children = [one for one in ast.iter_child_nodes(node) if not isinstance(one, _SHARED)]
+            for child in children:
+                self.parents[child] = node
+            pending += reversed(children)
+        self.scopes = Scopes(self.module)
+        self.imports = [one for one in self.nodes if isinstance(one, (ast.Import, ast.ImportFrom))]
 
-    def parent(self, node: cst.CSTNode) -> cst.CSTNode:
+    def parent(self, node: ast.AST) -> ast.AST:
         """Return the parent of a node; the module is its own."""
-        return self._parents.get(node, self.module)
+        return self.parents.get(node, self.module)
 
-    def ancestors(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
         """Yield the parents of a node, nearest first, the module last."""
         while node is not self.module:
-            node = self.parent(node)
+            node = self.parents[node]
             yield node
 
-    def enclosing(self, node: cst.CSTNode, *kinds: type[Any]) -> Any:
+    def enclosing(self, node: ast.AST, *kinds: type[Any]) -> Any:
         """Return the nearest ancestor of one of the kinds, or None."""
         return next((above for above in self.ancestors(node) if isinstance(above, kinds)), None)
 
-    def scope(self, node: cst.CSTNode) -> Scope:
-        """Return the scope a node stands in."""
-        found = self._scopes.get(node)
-        for above in self.ancestors(node):
-            if found is not None:
-                break
-            found = self._scopes.get(above)
-        assert isinstance(found, Scope)
+    def statement(self, node: ast.AST) -> ast.stmt:
+        """Return the statement that a node is or stands in."""
+        found = node if isinstance(node, ast.stmt) else self.enclosing(node, ast.stmt)
+        assert isinstance(found, ast.stmt)
         return found
 
-    def span(self, node: cst.CSTNode) -> Span:
-        """Return where a node stands, its own parentheses included."""
-        place = self._positions[node]
-        start = Position(place.start.line, place.start.column)
-        end = Position(place.end.line, place.end.column)
-        left: Sequence[cst.CSTNode] | cst.CSTNode | None = getattr(node, "lpar", None)
-        right: Sequence[cst.CSTNode] | cst.CSTNode | None = getattr(node, "rpar", None)
-        if isinstance(left, (list, tuple)) and left:
-            start = min(start, self.span(left[0])[0])
-        if isinstance(right, (list, tuple)) and right:
-            end = max(end, self.span(right[-1])[1])
-        return start, end
+    def block(self, statement: ast.stmt) -> list[ast.stmt]:
+        """Return the statements among which one stands."""
+        above = self.parent(statement)
+        for _, field in ast.iter_fields(above):
+            if isinstance(field, list) and any(one is statement for one in field):
+                return field
+        return [statement]
 
-    def start(self, node: cst.CSTNode) -> Position:
-        """Return where a node starts."""
-        return self.span(node)[0]
+    # Places
 
-    def is_load(self, node: cst.CSTNode) -> bool:
-        """Whether a name or attribute is read here; not a target, a keyword, an import or a pattern."""
-        above = self.parent(node)
-        if isinstance(above, cst.Arg) and above.keyword is node:
-            return False
-        if isinstance(above, (cst.NameItem, cst.ImportAlias, cst.MatchKeywordElement)):
-            return False
-        if isinstance(above, (cst.MatchAs, cst.MatchStar, cst.MatchMapping)):
-            return False
-        if self.enclosing(node, cst.Import, cst.ImportFrom) is not None:
-            return False
-        return self._contexts.get(node) is ExpressionContext.LOAD
+    def place(self, line: int, utf8_column: int) -> Position:
+        """Return the position that a node's line and column in bytes stand for."""
+        text = self.text.lines[line - 1] if line <= len(self.text.lines) else ""
+        if not text.isascii():
+            utf8_column = len(text.encode()[:utf8_column].decode())
+        return Position(line, utf8_column)
 
-    def code(self, node: cst.CSTNode) -> str:
+    def start(self, node: ast.AST) -> Position:
+        """Return where a node starts, without parentheses around it."""
+        return self.place(node.lineno, node.col_offset)  # type: ignore[attr-defined]
+
+    def end(self, node: ast.AST) -> Position:
+        """Return where a node ends."""
+        return self.place(node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
+
+    def span(self, node: ast.AST) -> Span:
+        """Return where a node stands."""
+        return self.start(node), self.end(node)
+
+    def code(self, node: ast.AST) -> str:
         """Return the source of a node."""
         return self.text.between(*self.span(node))
 
-    def assignments(self, scope: Scope, name: str) -> list[BaseAssignment]:
-        """Return what binds a name as seen from a scope, in the order of the source."""
-        return sorted(
-            scope[name],
-            key=lambda found: self.start(found.node) if hasattr(found, "node") else Position(0, 0),
-        )
+    def name_place(self, node: ast.Attribute) -> Position:
+        """Return where the name of an attribute stands."""
+        line, column = self.end(node)
+        return Position(line, column - len(node.attr))
+
+    @cached_property
+    def places(self) -> dict[Position, ast.AST]:
+        """Every identifier that could be a name of RReLU, by its place, and the node that holds it."""
+        found = {}
+        for node in self.nodes:
+            for place in _identifiers(self, node):
+                if self._in_fstring(node) and not self._is_there(node):
+                    continue
+                found[place] = node
+        return found
+
+    def _in_fstring(self, node: ast.AST) -> bool:
+        return isinstance(node, ast.expr) and self.enclosing(node, ast.JoinedStr) is not None
+
+    def _is_there(self, node: ast.AST) -> bool:
+        """Whether a node inside an f-string stands where Python says, which before 3.12 it may not."""
+        try:
+            seen = ast.parse(self.code(node), mode="eval").body
+        except (SyntaxError, ValueError, IndexError):
+            return False
+        return isinstance(node, ast.expr) and ast.dump(seen) == ast.dump(node)
+
+    @cached_property
+    def strings(self) -> list[tuple[int, int, ast.expr]]:
+        """The strings that could hold a name, outermost ones only: start, end and node, in order."""
+        found = []
+        for node in self.nodes:
+            is_string = isinstance(node, ast.JoinedStr) or (
+                isinstance(node, ast.Constant)
+                and isinstance(node.value, (str, bytes))
+                and (b"elu" if isinstance(node.value, bytes) else "elu") in node.value.lower()  # type: ignore[operator]
+            )
+            if is_string and isinstance(node, ast.expr) and not self._in_fstring(node):
+                low, high = self.span(node)
+                found.append((self.text.offset(low), self.text.offset(high), node))
+        return sorted(found, key=lambda one: one[:2])
+
+    # Tokens
+
+    def tokens(self, node: ast.AST) -> list[Token]:
+        """Return the tokens of a node, comments and line ends left out."""
+        first, last = self.span(node)
+        lines = [line.rstrip("\r\n") + "\n" for line in self.text.lines[first.line - 1 : last.line]]
+        lines[-1] = lines[-1][: last.column]
+        lines[0] = lines[0][first.column :]
+        found = []
+        try:
+            for token in tokenize.generate_tokens(io.StringIO("".join(lines)).readline):
+                if token.type in (
+                    tokenize.COMMENT,
+                    tokenize.NL,
+                    tokenize.NEWLINE,
+                    tokenize.ENDMARKER,
+                ):
+                    continue
+                start, end = (
+                    Position(line + first.line - 1, column + (first.column if line == 1 else 0))
+                    for line, column in (token.start, token.end)
+                )
+                found.append(Token(token.type, token.string, start, end))
+        except (tokenize.TokenError, IndentationError):
+            pass  # what is left over behind the last bracket
+        return found
+
+    def arguments(self, call: ast.Call) -> list[Argument]:
+        """Return the arguments of a call as they are written."""
+        pieces = self._pieces(call)
+        given: list[tuple[Position, str, str, ast.expr]] = []
+        for value in call.args:
+            inner = value.value if isinstance(value, ast.Starred) else value
+            star = "*" if isinstance(value, ast.Starred) else ""
+            given.append((self.start(value), "", star, inner))
+        for keyword in call.keywords:
+            star = "" if keyword.arg else "**"
+            given.append((self.start(keyword), keyword.arg or "", star, keyword.value))
+        given.sort(key=lambda one: one[0])
+        if len(pieces) != len(given):
+            raise ValueError("the arguments of a call could not be told apart")
+        return [
+            Argument(start, end, keyword, star, value)
+            for (start, end), (_, keyword, star, value) in zip(pieces, given, strict=True)
+        ]
+
+    def _pieces(self, call: ast.Call) -> list[Span]:
+        """Return where the arguments of a call stand, their own parentheses included."""
+        after = self.end(call.func)
+        tokens = [token for token in self.tokens(call) if token.start >= after]
+        while tokens and tokens[0].text == ")":  # (f)(x)
+            tokens.pop(0)
+        pieces: list[Span] = []
+        start: Position | None = None
+        end = after
+        depth = 0
+        for token in tokens[1:]:
+            if depth == 0 and token.text in (",", ")") and token.kind == tokenize.OP:
+                if start is not None:
+                    pieces.append((start, end))
+                start = None
+                if token.text == ")":
+                    break
+                continue
+            if token.kind == tokenize.OP:
+                depth += (token.text in "([{") - (token.text in ")]}")
+            start = token.start if start is None else start
+            end = token.end
+        return pieces
 
 
-def dotted(node: cst.CSTNode | None) -> str | None:
+def _identifiers(tree: Tree, node: ast.AST) -> Iterator[Position]:
+    """Yield the places of the identifiers in a node, itself and not its children, that name RReLU."""
+
+    def named(text: object) -> bool:
+        return isinstance(text, str) and IN_CODE.fullmatch(text) is not None
+
+    if isinstance(node, ast.Name):
+        if named(node.id):
+            yield tree.start(node)
+    elif isinstance(node, ast.Attribute):
+        if named(node.attr):
+            yield tree.name_place(node)
+    elif isinstance(node, (ast.arg, ast.keyword)):
+        if named(node.arg):
+            yield tree.start(node)
+    elif isinstance(node, ast.alias):
+        line, column = tree.start(node)
+        for part in node.name.split("."):
+            if named(part):
+                yield Position(line, column)
+            column += len(part) + 1
+        if named(node.asname):
+            line, column = tree.end(node)
+            yield Position(line, column - len(str(node.asname)))
+    elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        if named(node.name):
+            yield from _words(tree, node, {node.name}, first=True)
+    elif isinstance(node, (ast.Global, ast.Nonlocal)):
+        yield from _words(tree, node, {name for name in node.names if named(name)})
+    elif isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)):
+        if named(node.name):
+            yield from _words(tree, node, {str(node.name)}, first=True)
+    elif isinstance(node, ast.MatchMapping):
+        if named(node.rest):
+            yield from list(_words(tree, node, {str(node.rest)}))[-1:]
+    elif isinstance(node, ast.MatchClass):
+        wanted = {name for name in node.kwd_attrs if named(name)}
+        tokens = tree.tokens(node)
+        for token, following in itertools.pairwise(tokens):
+            if token.text in wanted and following.text == "=":
+                yield token.start
+    elif isinstance(node, ast.ImportFrom) and any(
+        named(part) for part in (node.module or "").split(".")
+    ):
+        for token in tree.tokens(node):
+            if token.text == "import":
+                break
+            if named(token.text):
+                yield token.start
+
+
+def _words(
+    tree: Tree, node: ast.AST, words: set[str], *, first: bool = False
+) -> Iterator[Position]:
+    """Yield where words stand as tokens of a node."""
+    if not words:
+        return
+    if first:  # the header of a definition is short, its body may be long
+        low, high = (tree.text.offset(place) for place in tree.span(node))
+        found = re.compile(rf"\b(?:{'|'.join(words)})\b").search(tree.text.source, low, high)
+        if isinstance(node, (ast.MatchAs, ast.MatchStar)):
+            line, column = tree.end(node)
+            yield Position(line, column - len(next(iter(words))))
+        elif found is not None:
+            yield tree.text.position(found.start())
+        return
+    for token in tree.tokens(node):
+        if token.text in words:
+            yield token.start
+
+
+def dotted(node: ast.AST | None) -> str | None:
     """Return ``a.b.c`` for a name or a chain of attributes, None for anything else."""
-    if isinstance(node, cst.Name):
-        return node.value
-    if isinstance(node, cst.Attribute):
-        base = dotted(node.value)
-        return None if base is None else f"{base}.{node.attr.value}"
-    return None
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return None
+    return ".".join([node.id, *reversed(parts)])
 
 
-def literal(node: cst.CSTNode | None) -> str | None:
+def last_name(node: ast.AST) -> str:
+    """Return ``c`` of ``a.b.c``, or ""."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def literal(node: ast.AST | None) -> str | None:
     """Return the value of a plain string literal, None for anything else."""
-    if isinstance(node, cst.SimpleString) and isinstance(node.evaluated_value, str):
-        return node.evaluated_value
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
     return None
 
 
-def positional(call: cst.Call, index: int) -> cst.BaseExpression | None:
+def positional(call: ast.Call, index: int) -> ast.expr | None:
     """Return a positional argument of a call, or None."""
     arguments = call.args[: index + 1]
-    if len(arguments) <= index or any(arg.star or arg.keyword for arg in arguments):
+    if len(arguments) <= index or any(isinstance(one, ast.Starred) for one in arguments):
         return None
-    return arguments[index].value
+    return arguments[index]
 
 
-def module_of(statement: cst.ImportFrom) -> str:
+def module_of(statement: ast.ImportFrom) -> str:
     """Return the module of a ``from`` import, its dots in front."""
-    return "." * len(statement.relative) + (dotted(statement.module) or "")
+    return "." * statement.level + (statement.module or "")
 
 
-def assigned_value(tree: Tree, assignment: Assignment) -> cst.BaseExpression | None:
-    """Return the expression that an assignment gives to its name, or None if it is not written so."""
-    node = assignment.node
-    above = tree.parent(node)
-    if isinstance(above, (cst.NamedExpr, cst.AnnAssign)) and above.target is node:
-        return above.value
-    if isinstance(above, cst.AssignTarget):
-        statement = tree.parent(above)
-        return statement.value if isinstance(statement, cst.Assign) else None
-    if isinstance(above, cst.Element):  # a, b = torch.nn, torch.nn.functional
-        pattern = tree.parent(above)
-        target = tree.parent(pattern)
-        statement = tree.parent(target)
-        if (
-            isinstance(pattern, cst.Tuple)
-            and isinstance(statement, cst.Assign)
-            and isinstance(statement.value, cst.Tuple)
-            and len(statement.value.elements) == len(pattern.elements)
-            and all(isinstance(one, cst.Element) for one in statement.value.elements)
-            and all(isinstance(one, cst.Element) for one in pattern.elements)
-        ):
-            return statement.value.elements[list(pattern.elements).index(above)].value
-    return None
-
-
-def sole_value(tree: Tree, name: cst.Name) -> cst.BaseExpression | None:
-    """Return the expression that a name's only assignment gives it, or None."""
-    found = list(tree.scope(name)[name.value])
-    if len(found) != 1 or not isinstance(found[0], Assignment) or name.value in tree.captures:
-        return None
-    return assigned_value(tree, found[0])
-
-
-def _captured(node: cst.CSTNode) -> list[str]:
-    if isinstance(node, (cst.MatchAs, cst.MatchStar)) and node.name is not None:
-        return [node.name.value]
-    if isinstance(node, cst.MatchMapping) and node.rest is not None:
-        return [node.rest.value]
-    return []
+def is_star(statement: ast.AST) -> bool:
+    """Whether a statement is ``from ... import *``."""
+    return isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*"

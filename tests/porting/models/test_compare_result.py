@@ -119,12 +119,12 @@ def test_paths_that_differ(x):
     result = compare(ours, port, np.ones((2, 3)), seed=1, names=names)
     result.assert_close()
     assert any(row.layer == "0" and row.quantity == "gradient of weight" for row in result.rows)
-    result = compare(
-        ours, port, np.ones((2, 3)), seed=1
-    )  # RReLU by order, the rest is not compared
+    result = compare(ours, port, np.ones((2, 3)), seed=1)  # by the order of execution
     result.assert_close()
     assert result.aligned == ("1",)
-    assert "'0' (Linear) is in the PyTorch model only" in result.notes
+    assert result.names == names
+    assert str(result.names) == "{\n    '0': 'a',\n    '1': 'b',\n}"
+    assert any(row.layer == "0" and row.quantity == "gradient of weight" for row in result.rows)
     with pytest.raises(ValueError, match="which paddle_model has not"):
         compare(ours, port, np.ones((2, 3)), seed=1, names={"0": "z"})
 
@@ -136,12 +136,21 @@ def test_wrapped_models(x, models):
     assert result.aligned == ("act", "block.1", "twice")
 
 
-def test_parameters_that_no_kind_names_are_compared_by_name():
-    ours = torch.nn.Sequential(torch.nn.PReLU(), torch.nn.LSTMCell(2, 2)).double()
-    theirs = paddle.nn.Sequential(paddle.nn.PReLU()).to(dtype="float64")
-    result = compare(ours[:1], theirs, np.array([[1.0, -1.0]]), seed=1)
+def test_what_has_no_counterpart_is_open():
+    ours = torch.nn.Sequential(torch.nn.PReLU(), TorchRReLU()).double()
+    theirs = paddle.nn.Sequential(paddle.nn.PReLU(), PaddleRReLU()).to(dtype="float64")
+    x = np.array([[1.0, -1.0]])
+    compare(ours, theirs, x, seed=1).assert_close()
+    ours.extra = torch.nn.LSTMCell(2, 2).double()
+    ours.forward = lambda x: ours[1](ours[0](x))
+    result = compare(ours, theirs, x, seed=1)
     assert result.agree
-    assert "'weight' of '0' (PReLU) was not compared" in result.notes
+    assert not result.proven
+    with pytest.raises(AssertionError, match=r"not compared: 'extra' .* in the PyTorch model only"):
+        result.assert_close()
+    result.assert_close(allow="not compared")
+    with pytest.raises(ValueError, match="allow has 'all'"):
+        result.assert_close(allow="all")
 
 
 # --- the result

@@ -34,7 +34,8 @@ def test_layers_without_sublayers_in_one_framework_only(kind, both):
     result.assert_close()
     seen = {(row.layer, row.quantity) for row in result.rows}
     assert {("memory", "input gradient"), ("memory", "gradient of weight_hh_l0")} <= seen
-    assert any("in the Paddle model only" in note for note in result.notes)
+    assert result.proven
+    assert result.notes == ()  # what Paddle makes it of is no layer that PyTorch's model lacks
 
 
 def test_parameters_and_buffers_of_the_model_itself(both):
@@ -70,7 +71,7 @@ def test_half_precision(both):
         theirs.gain = theirs.create_parameter([4], dtype=dtype)
         theirs.gain.set_value(paddle.ones([4], dtype=dtype))
         result = compare(ours, theirs, ROWS, seed=3)
-        result.assert_close()
+        result.assert_close(allow="no gradient")  # of `gain`, which only says the dtype
         assert result.dtype == dtype
         theirs[1].upper = 0.9
         first = compare(ours, theirs, -np.abs(ROWS), seed=3).first

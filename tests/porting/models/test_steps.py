@@ -6,7 +6,7 @@ import torch
 
 import rrelu_compat
 from rrelu_compat.porting import compare
-from rrelu_compat.porting.models.known import is_biased_variance
+from rrelu_compat.porting.models.comparing.known import biased_variance
 
 ROWS = np.random.default_rng(0).normal(size=(6, 4))
 
@@ -41,13 +41,36 @@ def test_the_steps_are_plain_training(both):
         assert loss.item() == pytest.approx(expected, rel=1e-12)
 
 
-def test_a_variance_is_biased_by_no_more_than_the_number_of_samples():
-    unbiased = np.array([1.0, 2.0])
-    assert is_biased_variance(unbiased, unbiased * 7 / 8, 8)
-    assert is_biased_variance(unbiased, unbiased * 15 / 16, 8)
-    for wrong in (unbiased * 0.8, unbiased * 1.01, unbiased * [7 / 8, 0.5]):
-        assert not is_biased_variance(unbiased, wrong, 8)
-    assert not is_biased_variance(unbiased, unbiased * 7 / 8, 0)
+@pytest.mark.parametrize("momentum", [0.1, None, 0.5])
+@pytest.mark.parametrize("calls", [1, 3])
+def test_the_biased_variance_is_known_exactly(momentum, calls):
+    torch.manual_seed(0)
+    ours = torch.nn.BatchNorm1d(4, momentum=momentum).double()
+    before, inputs = (
+        ours.running_var.numpy().copy(),
+        [torch.randn(5, 4).double() for _ in range(calls)],
+    )
+    expected = before
+    for number, x in enumerate(inputs, 1):
+        ours(x)
+        part = 1 / number if momentum is None else momentum
+        expected = (1 - part) * expected + part * x.numpy().var(0)
+    found = biased_variance(before, [x.numpy() for x in inputs], momentum, 0)
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+    assert not np.allclose(found, ours.running_var.numpy(), rtol=1e-3)  # PyTorch's is another one
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.75, 0.999, 1.001])
+def test_a_variance_that_is_nearly_right_is_no_bias(factor, both):
+    ours, theirs = both(lambda kit: kit.Sequential(kit.BatchNorm1d(4)))
+
+    def scale(layer, inputs, output):
+        layer._variance.set_value(layer._variance * factor)
+
+    theirs[0].register_forward_post_hook(scale)
+    first = compare(ours, theirs, ROWS, seed=3).first
+    assert first is not None
+    assert first.quantity == "running_var"
 
 
 def test_a_variance_that_is_wrong_is_no_bias(both):

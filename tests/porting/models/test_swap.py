@@ -13,7 +13,7 @@ import rrelu_compat.paddle
 import rrelu_compat.torch
 from rrelu_compat.layers import RReLULayer
 from rrelu_compat.porting import swap
-from rrelu_compat.porting.models import paddle_models
+from rrelu_compat.porting.models.frameworks import paddle as paddle_models
 from rrelu_compat.spec import RReLUSpec
 
 

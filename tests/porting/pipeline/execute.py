@@ -28,7 +28,7 @@ def source(folder: Path, stage: str) -> str:
         return (folder / f"{stage}.py").read_text("utf-8")
     text = (folder / "ours.py").read_text("utf-8")
     assert "rrelu_compat.paddle" in text
-    return text.replace("rrelu_compat.paddle", "rrelu_compat.torch")
+    return text.replace("rrelu_compat.paddle", "rrelu_compat.torch").replace("torch_rrelu", "rrelu")
 
 
 def main() -> None:
@@ -40,7 +40,10 @@ def main() -> None:
     sys.path.insert(0, str(HERE / stage))  # PaConvert's helpers
     warnings.simplefilter("ignore")
     results, errors = {}, {}
-    for folder in sorted(original.parent for original in HERE.glob("*/original.py")):
+    for folder in sorted(
+        original.parent
+        for original in HERE.glob(f"*/{'ours' if stage == 'reference' else stage}.py")
+    ):
         try:
             names = {"__name__": folder.name}
             exec(compile(source(folder, stage), f"{folder.name}/{stage}.py", "exec"), names)

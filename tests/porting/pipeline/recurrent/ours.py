@@ -5,13 +5,13 @@ from functools import partial
 import numpy as np
 import torch
 import torch.nn as nn
-from rrelu_compat.paddle import rrelu
+from rrelu_compat.paddle import torch_rrelu
 
-leak = partial(rrelu, lower=0.15, upper=0.25, training=False)
+leak = partial(torch_rrelu, lower=0.15, upper=0.25)
 
 
 class Cell(nn.Module):
-    def __init__(self, inside, hidden, activation=partial(rrelu, training=False)):
+    def __init__(self, inside, hidden, activation=torch_rrelu):
         super().__init__()
         self.gates = nn.Linear(inside + hidden, 3 * hidden)
         self.hidden = hidden
