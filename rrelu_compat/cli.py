@@ -37,7 +37,7 @@ def backend_reports() -> dict[str, dict[str, Any]]:
 
 def _print_info(arguments: argparse.Namespace) -> int:
     print(f"rrelu-compat {rrelu_compat.__version__}, Python {platform.python_version()}")
-    note = "" if kernels.path() != "numpy" else " (not compiled, or RRELU_COMPAT_KERNEL=numpy)"
+    note = "" if kernels.missing is None else f" ({kernels.missing})"
     print(f"CPU kernel: {kernels.path()}{note}")
     for name, report in backend_reports().items():
         if "missing" in report:

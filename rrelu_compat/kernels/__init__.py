@@ -61,6 +61,13 @@ def _choose() -> Any:
 
 
 _kernels = _choose()
+#: Why NumPy serves though a compiled kernel should; None where it is there, or NumPy was asked for.
+missing: str | None = (
+    "the compiled CPU kernel was not built: install rrelu-compat again with a C compiler, or set "
+    f"{ENVIRONMENT_VARIABLE}=numpy if this is meant"
+    if _kernels is fallback and not os.environ.get(ENVIRONMENT_VARIABLE)
+    else None
+)
 forward: Callable[..., None] = _kernels.forward
 backward: Callable[..., None] = _kernels.backward
 forward_strided: Callable[..., None] = _kernels.forward_strided
@@ -103,6 +110,7 @@ __all__ = [
     "fill_slopes",
     "forward",
     "forward_strided",
+    "missing",
     "path",
     "thread_count",
     "use_team",

@@ -11,12 +11,10 @@ import cupy
 import numpy as np
 
 from rrelu_compat import kernels as host
-from rrelu_compat.errors import DTypeError
+from rrelu_compat.backends import arrays
 from rrelu_compat.generator import Generator, process_generator
 from rrelu_compat.kernels import cuda as kernels
-from rrelu_compat.layout import c_strides, overlaps_itself
-from rrelu_compat.neutral import PlainRReLU
-from rrelu_compat.spec import check_training
+from rrelu_compat.layout import c_strides
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,21 +43,13 @@ def is_tensor(x: object) -> bool:
     return isinstance(x, cupy.ndarray)
 
 
-def _code(x: Array) -> int:
-    code = host.DTYPES.get(x.dtype.name)
-    if code is None:
-        raise DTypeError(x.dtype)
-    return code
-
-
 def check_generator(generator: Any) -> None:
     """Raise a ``TypeError`` for a generator that CuPy calls do not take."""
-    allowed = (Generator, cupy.random.RandomState, cupy.random.Generator)
-    if generator is not None and not isinstance(generator, allowed):
-        raise TypeError(
-            f"generator={generator!r} has type {type(generator).__name__}: a rrelu_compat.Generator, a "
-            "cupy.random.RandomState, a cupy.random.Generator or None is allowed"
-        )
+    arrays.check_generator(
+        generator,
+        (cupy.random.RandomState, "cupy.random.RandomState"),
+        (cupy.random.Generator, "cupy.random.Generator"),
+    )
 
 
 def _key(generator: Any) -> Array | tuple[int, int]:
@@ -77,10 +67,6 @@ def _key(generator: Any) -> Array | tuple[int, int]:
     return words.view(np.uint64)
 
 
-def _strides(x: Array) -> tuple[int, ...]:
-    return tuple(stride // x.itemsize for stride in x.strides)
-
-
 def _addressable(x: Array) -> bool:
     """Whether `x` begins, and strides go, by whole elements, as the kernels need it."""
     return all(number % x.itemsize == 0 for number in (x.data.ptr, *x.strides))
@@ -92,7 +78,12 @@ def _run(
     shape = source.shape
     by_order = (
         tuple(numbers[axis] for axis in pack.order)
-        for numbers in (shape, _strides(source), _strides(target), c_strides(shape))
+        for numbers in (
+            shape,
+            arrays.strides_of(source),
+            arrays.strides_of(target),
+            c_strides(shape),
+        )
     )
     sizes, x_strides, y_strides, index = by_order
     device = source.device.id
@@ -123,33 +114,26 @@ def _scaled(x: Array, multipliers: Array) -> Array:
     return (x.astype(multipliers.dtype) * multipliers).astype(x.dtype)
 
 
-def _check_array(x: Array, spec: RReLUSpec, training: bool, generator: Any) -> None:
-    check_generator(generator)
-    check_training(training)
-    if spec.inplace and x.size and overlaps_itself(x.shape, x.strides, x.itemsize):
-        raise ValueError(
-            f"inplace=True, but x of shape {x.shape} with strides {x.strides} overlaps itself: "
-            "an array whose elements lie apart is allowed"
-        )
-
-
 def _forward(
     x: Array, spec: RReLUSpec, training: bool, generator: Any, keep: bool
 ) -> tuple[Array, Array, _Pack]:
     """Return the result, what the gradient needs to know of signs, and the pack."""
-    _check_array(x, spec, training, generator)
-    code = _code(x)
+    check_generator(generator)
+    arrays.check_call(x, spec, training)
+    code = arrays.code_of(x.dtype)
     lower, upper = spec.slope_range(training, code != host.F64)
     with x.device:
-        key = _key(generator) if training else (0, 0)
         y = x if spec.inplace else cupy.empty_like(x)
-        pack = _Pack(code, lower, upper, key, kernels.in_memory_order(y.shape, y.strides))
+        order = kernels.in_memory_order(y.shape, y.strides)
+        # Memory comes before the number: a call that fails for want of memory takes none.
         if kernels.missing(x.device.id) is not None:
             passes = x >= 0
+            pack = _Pack(code, lower, upper, _key(generator) if training else (0, 0), order)
             y[...] = _scaled(x, _multipliers(passes, pack))
             return y, passes, pack
         bits: Array = cupy.empty((x.size + 7) // 8, np.uint8) if keep else None
         source, target = (one if _addressable(one) else one.copy() for one in (x, y))
+        pack = _Pack(code, lower, upper, _key(generator) if training else (0, 0), order)
         _run(kernels.forward_strided, source, target, bits.data.ptr if keep else 0, pack)
         if target is not y:
             y[...] = target
@@ -172,11 +156,7 @@ def apply_with_vjp(
         """Return the gradient of the input for the gradient `g` of the output."""
         with device:
             g = cupy.asarray(g)
-            if g.shape != shape or g.dtype != dtype:
-                raise ValueError(
-                    f"g has shape {g.shape} and dtype {g.dtype}: "
-                    f"those of the output are allowed, {shape} and {dtype}"
-                )
+            arrays.check_gradient(g, shape, dtype)
             if signs.dtype == np.bool_:
                 return _scaled(g, _multipliers(signs, pack))
             source = g if _addressable(g) else g.copy()
@@ -185,12 +165,6 @@ def apply_with_vjp(
             return out
 
     return y, vjp
-
-
-def layer(spec: RReLUSpec, generator: Any) -> PlainRReLU:
-    """Build a callable layer with ``train()`` and ``eval()``."""
-    check_generator(generator)
-    return PlainRReLU(spec.lower, spec.upper, spec.inplace, spec.name, generator=generator)
 
 
 def info() -> dict[str, Any]:
@@ -203,14 +177,4 @@ def info() -> dict[str, Any]:
     }
 
 
-class _CuPy:
-    """The module's functions as a `rrelu_compat.Backend`."""
-
-    name = name
-    is_tensor = staticmethod(is_tensor)
-    apply = staticmethod(apply)
-    layer = staticmethod(layer)
-    info = staticmethod(info)
-
-
-backend = _CuPy()
+backend = arrays.ArrayBackend(name, is_tensor, apply, check_generator, info)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rrelu_compat import kernels
-from rrelu_compat.errors import DTypeError
+from rrelu_compat.backends import arrays
 from rrelu_compat.generator import Generator, process_generator
-from rrelu_compat.layout import overlaps_itself
-from rrelu_compat.neutral import PlainRReLU
-from rrelu_compat.spec import check_training
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,24 +24,10 @@ if TYPE_CHECKING:
 
 name = "numpy"
 
-# Filled as dtypes are met: bfloat16 is known by name only (ml_dtypes may not be installed).
-_codes: dict[np.dtype[Any], int] = {}
-
 
 def is_tensor(x: object) -> bool:
     """Whether `x` is a NumPy array."""
     return isinstance(x, np.ndarray)
-
-
-def _code(dtype: np.dtype[Any]) -> int:
-    """Return the kernels' code of a dtype in native byte order."""
-    try:
-        return _codes[dtype]
-    except KeyError:
-        known = dtype.fields is None and dtype.subdtype is None
-        if not known or dtype.name not in kernels.DTYPES or not dtype.isnative:
-            raise DTypeError(dtype) from None
-        return _codes.setdefault(dtype, kernels.DTYPES[dtype.name])
 
 
 def seed_and_call(generator: Any) -> tuple[int, int]:
@@ -65,37 +49,24 @@ def seed_and_call(generator: Any) -> tuple[int, int]:
 
 def check_generator(generator: Any) -> None:
     """Raise a ``TypeError`` for a generator that NumPy calls do not take."""
-    if generator is not None and not isinstance(generator, (Generator, np.random.Generator)):
-        raise TypeError(
-            f"generator={generator!r} has type {type(generator).__name__}: a rrelu_compat.Generator, "
-            "a numpy.random.Generator or None is allowed"
-        )
+    arrays.check_generator(generator, (np.random.Generator, "numpy.random.Generator"))
 
 
-def _check_array(x: Array, inplace: bool) -> None:
+def _check_array(x: Array, spec: RReLUSpec, training: bool) -> None:
     # Not np.ma: NumPy would import it here, perhaps while something else does.
     masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", None)
     if masked is not None and isinstance(x, masked):
         raise TypeError(
             "x is a masked array: apply RReLU to x.data or x.filled(...), masks are not supported"
         )
-    if inplace:
-        if not x.flags.writeable:
-            raise ValueError("inplace=True, but x is read-only: a writeable array is allowed")
-        if x.size and overlaps_itself(x.shape, x.strides, x.itemsize):
-            raise ValueError(
-                f"inplace=True, but x of shape {x.shape} with strides {x.strides} overlaps itself: "
-                "an array whose elements lie apart is allowed"
-            )
+    if spec.inplace and not x.flags.writeable:
+        raise ValueError("inplace=True, but x is read-only: a writeable array is allowed")
+    arrays.check_call(x, spec, training)
 
 
 def _address(x: Array) -> int:
     address: int = x.__array_interface__["data"][0]
     return address
-
-
-def _strides(x: Array) -> tuple[int, ...]:
-    return tuple(stride // x.itemsize for stride in x.strides)
 
 
 def _run(
@@ -107,19 +78,29 @@ def _run(
     *draw: Any,
 ) -> None:
     """Run a kernel from `source` to `target`, both of one shape and native dtype, of any layout."""
-    code = _code(source.dtype)
+    code = arrays.code_of(source.dtype)
     if source.flags.c_contiguous and target.flags.c_contiguous:
         kernel(code, source.size, _address(source), _address(target), bits, *draw)
         return
     strided(
-        code, source.shape, _address(source), _strides(source),
-        _address(target), _strides(target), bits, None, *draw,
+        code, source.shape, _address(source), arrays.strides_of(source),
+        _address(target), arrays.strides_of(target), bits, None, *draw,
     )  # fmt: skip
 
 
 def _addressable(x: Array) -> bool:
     """Whether strides count whole elements (fields of structured arrays may not) in native order."""
     return x.dtype.isnative and all(stride % x.itemsize == 0 for stride in x.strides)
+
+
+_told: set[str] = set()
+
+
+def _tell_once(reason: str) -> None:
+    """Warn, once in a process, that NumPy serves where a compiled kernel should."""
+    if reason not in _told:
+        _told.add(reason)
+        warnings.warn(f"RReLU is computed by NumPy, many times slower: {reason}", stacklevel=5)
 
 
 # No kernel splits less; asking for the number of threads costs some microseconds.
@@ -136,21 +117,22 @@ def _draw(spec: RReLUSpec, code: int, n: int, training: bool, generator: Any) ->
 def _forward(
     x: Array, spec: RReLUSpec, training: bool, generator: Any, bits: int
 ) -> tuple[Array, tuple[Any, ...]]:
-    _check_array(x, spec.inplace)
     check_generator(generator)
-    check_training(training)
+    _check_array(x, spec, training)
     native = x.dtype if x.dtype.isnative else x.dtype.newbyteorder("=")
-    draw = _draw(spec, _code(native), x.size, training, generator)
+    code = arrays.code_of(native)
+    if kernels.missing is not None:
+        _tell_once(kernels.missing)
+    # Memory comes before the number: a call that fails for want of memory takes none.
     # A memory map's result lives in memory; other subclasses (units, matrices) keep their type.
     y = x if spec.inplace else np.empty_like(x, subok=not isinstance(x, np.memmap))
     source, target = x.view(np.ndarray), y.view(np.ndarray)
     if not _addressable(source):
         source = source.astype(native)
-    if _addressable(target):
-        _run(kernels.forward, kernels.forward_strided, source, target, bits, *draw)
-    else:
-        result = np.empty(x.shape, native)
-        _run(kernels.forward, kernels.forward_strided, source, result, bits, *draw)
+    result = target if _addressable(target) else np.empty(x.shape, native)
+    draw = _draw(spec, code, x.size, training, generator)
+    _run(kernels.forward, kernels.forward_strided, source, result, bits, *draw)
+    if result is not target:
         target[...] = result
     return y, draw
 
@@ -171,23 +153,13 @@ def apply_with_vjp(
     def vjp(g: Array) -> Array:
         """Return the gradient of the input for the gradient `g` of the output."""
         g = np.asarray(g)
-        if g.shape != shape or g.dtype.newbyteorder("=") != dtype:
-            raise ValueError(
-                f"g has shape {g.shape} and dtype {g.dtype}: "
-                f"those of the output are allowed, {shape} and {dtype}"
-            )
+        arrays.check_gradient(g, shape, dtype)
         source = g if _addressable(g) else g.astype(dtype)
         out = np.empty_like(source)
         _run(kernels.backward, kernels.backward_strided, source, out, _address(bits), *draw)
         return out
 
     return y, vjp
-
-
-def layer(spec: RReLUSpec, generator: Any) -> PlainRReLU:
-    """Build a callable layer with ``train()`` and ``eval()``."""
-    check_generator(generator)
-    return PlainRReLU(spec.lower, spec.upper, spec.inplace, spec.name, generator=generator)
 
 
 def info() -> dict[str, Any]:
@@ -207,14 +179,4 @@ def info() -> dict[str, Any]:
     }
 
 
-class _NumPy:
-    """The module's functions as a `rrelu_compat.Backend`."""
-
-    name = name
-    is_tensor = staticmethod(is_tensor)
-    apply = staticmethod(apply)
-    layer = staticmethod(layer)
-    info = staticmethod(info)
-
-
-backend = _NumPy()
+backend = arrays.ArrayBackend(name, is_tensor, apply, check_generator, info)
