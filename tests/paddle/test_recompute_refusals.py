@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import paddle
 import pytest
 from paddle.distributed.fleet.utils import recompute
@@ -123,3 +124,26 @@ else:
 """
     assert "import rrelu_compat.paddle before" in run_python(code.format(process=True))
     assert run_python(code.format(process=False)).strip().endswith("right")
+
+
+def _gradients(act, repeat):
+    x, w = weights((4, 6), (6, 6))
+
+    def inner(h):
+        return paddle.matmul(act(paddle.matmul(h, w)), w)
+
+    def outer(h):
+        h = paddle.tanh(paddle.matmul(h, w))
+        return recompute(inner, h, use_reentrant=True) if repeat else inner(h)
+
+    y = recompute(outer, x, use_reentrant=False) if repeat else outer(x)
+    y.sum().backward()
+    return x.grad.numpy(), w.grad.numpy()
+
+
+def test_reentrant_inside_not_reentrant_is_wrong_in_paddle_and_refused():
+    plain, repeated = _gradients(paddle.tanh, False), _gradients(paddle.tanh, True)
+    assert not any(map(np.allclose, plain, repeated)), "Paddle has mended this: allow it"
+    with pytest.raises(RecomputeError, match="make the outer one reentrant too"):
+        _gradients(RReLU(), True)
+    _gradients(RReLU().eval(), True)  # draws nothing: as Paddle's own layers

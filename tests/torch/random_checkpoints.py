@@ -21,11 +21,11 @@ from torch.utils.checkpoint import (
 
 import rrelu_compat
 from rrelu_compat import Generator
-from rrelu_compat.torch import RReLU
+from rrelu_compat.torch import RReLU, rrelu
 
 WIDTH = 5
-MAKES = ("plain", "non-reentrant", "to the end", "reentrant", "selective", "other")
-SOURCES = ("framework", "process", "own", "torch")
+MAKES = ("plain", "hooks", "non-reentrant", "to the end", "reentrant", "selective", "other")
+SOURCES = ("framework", "process", "own", "torch", "by name")
 
 
 class Other(torch.autograd.Function):
@@ -66,6 +66,9 @@ class Region(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if PLAIN[0] or self.make == "plain":
             return self.body(x)
+        if self.make == "hooks":
+            with torch.autograd.graph.save_on_cpu():
+                return self.body(x)
         if self.make == "reentrant":
             return checkpoint(self.body, x, use_reentrant=True)
         if self.make == "to the end":
@@ -82,6 +85,37 @@ class Region(nn.Module):
 
 
 PLAIN = [False]
+
+
+class Made(nn.Module):
+    """A call with a generator that is made for it."""
+
+    def __init__(self, seed: int, own: bool) -> None:
+        super().__init__()
+        self.seed, self.own = seed, own
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        generator = Generator(self.seed) if self.own else torch.Generator().manual_seed(self.seed)
+        return rrelu(x, 0.1, 0.6, True, generator=generator)
+
+
+class Backward(nn.Module):
+    """Goes back through a graph of its own, and scales its input by what comes out."""
+
+    def __init__(self, region: Region) -> None:
+        super().__init__()
+        self.region = region
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weights = [p for p in self.region.parameters() if p.requires_grad]
+        with torch.enable_grad():
+            z = torch.ones(2, WIDTH, requires_grad=True)
+            for p in weights:
+                p.requires_grad_(False)  # their gradients are those of the whole program
+            self.region(z * 1).square().sum().backward()
+            for p in weights:
+                p.requires_grad_(True)
+        return x * z.grad.sum().tanh()
 
 
 class Draw(nn.Module):
@@ -121,6 +155,8 @@ class Program:
         generator: Any = None
         if source in self.generators:
             generator = self.dice.choice(self.generators[source])
+        elif source == "by name":
+            generator = torch.default_generator
         layer = RReLU(0.05, 0.7, self.dice.random() < 0.3, generator=generator)
         layer.train(self.dice.random() < 0.8)
         self.layers.append(layer)
@@ -137,8 +173,13 @@ class Program:
                 children.append(self.dice.choice(self.layers))  # one layer, several times
             elif kind < 0.6:
                 children.append(nn.Dropout(0.3))
-            elif kind < 0.65:
+            elif kind < 0.63:
                 children.append(nn.LeakyReLU())
+            elif kind < 0.65:
+                children.append(Made(self.dice.randint(0, 9), self.dice.random() < 0.5))
+            elif kind < 0.67 and depth < 3 and not foreign:
+                make = self.dice.choice([make for make in MAKES if make != "other"])
+                children.append(Backward(Region(make, self._children(depth + 2, False))))
             elif kind < 0.72:
                 # In a Function of another make reseeding gives two calls one number.
                 reseed = self.dice.random() < 0.4 and not foreign
@@ -190,6 +231,8 @@ class Program:
                 for name, child in list(module.named_children()):
                     if isinstance(child, RReLU):
                         setattr(module, name, nn.Dropout(0.4, child.inplace).train(child.training))
+                    elif isinstance(child, Made):
+                        setattr(module, name, nn.Dropout(0.4))
 
 
 def verdict(program: Program) -> str:

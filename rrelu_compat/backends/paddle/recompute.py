@@ -269,15 +269,23 @@ def in_thread_of_the_executor() -> Iterator[None]:
 
 
 def _check_repeatable(restored_by_paddle: bool) -> None:
-    """Raise where this forward repeats one whose numbers were not kept."""
+    """Raise where this forward repeats one whose numbers were not kept, or can't be repeated by Paddle."""
     frame: Any = sys._current_frames()[_thread.ident]
+    reentrant = False
     while frame is not None:
         code = frame.f_code
-        if code.co_filename in _FILES and code.co_name in _REPEATING:
-            variables = frame.f_locals
-            # backward goes on after it has the outputs: what draws then (a hook) repeats nothing.
-            if "outputs" not in variables:
-                break
+        if code.co_filename in _FILES:
+            if code.co_name in _REPEATING:
+                variables = frame.f_locals
+                # backward goes on after it has the outputs: what draws then (a hook) repeats nothing.
+                if "outputs" not in variables:
+                    break
+            reentrant = reentrant or code.co_name == "forward"
+            if reentrant and code.co_name == "_recompute_without_reentrant":
+                raise RecomputeError(
+                    "recompute(..., use_reentrant=True) inside recompute(..., use_reentrant=False) has wrong "
+                    "gradients in Paddle, whatever the layers: make the outer one reentrant too"
+                )
         frame = frame.f_back
     else:
         return

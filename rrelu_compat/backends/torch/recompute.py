@@ -109,6 +109,8 @@ def _under_hooks() -> tuple[list[Any], Any, Any]:
 
     Only regions within the one that is repeated record.
     """
+    if private.top_hooks(False) is None:
+        return [], None, None
     recording: list[Any] = []
     for pack, _ in _all_hooks():
         name = getattr(pack, "__qualname__", "")
