@@ -115,7 +115,7 @@ def forward(
     pack = _pack(x, key, lower, upper, start, index_strides)
     if pack.run is None:
         return scaled(x, multipliers(x, key, lower, upper, start, index_strides)), _pack_bits(x)
-    y, bits = torch.empty_like(x), bits_like(x)
+    y, bits = torch.empty_like(x), bits_like(x).zero_()
     pack.run.write_forward(x, y, bits.data_ptr(), pack)
     return y, bits
 
