@@ -13,25 +13,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.capabilities import Capabilities
-    from rrelu_compat.conformance.finding import load_subject
-    from rrelu_compat.conformance.kit_subject import FrameworkSubject, backend_subject
-    from rrelu_compat.conformance.programs import Snippets
+    from rrelu_compat.conformance.framework import FrameworkSubject, backend_subject
     from rrelu_compat.conformance.results import Result, summarise
     from rrelu_compat.conformance.runner import check_subject, run
+    from rrelu_compat.conformance.snippets import Snippets
     from rrelu_compat.conformance.strided import as_strided_parts
-    from rrelu_compat.conformance.subject import Subject, SubjectError
+    from rrelu_compat.conformance.subject import Subject, SubjectError, load_subject
 
 _HOME = {
     "Capabilities": "capabilities",
-    "FrameworkSubject": "kit_subject",
+    "FrameworkSubject": "framework",
     "Result": "results",
-    "Snippets": "programs",
+    "Snippets": "snippets",
     "Subject": "subject",
     "SubjectError": "subject",
     "as_strided_parts": "strided",
-    "backend_subject": "kit_subject",
+    "backend_subject": "framework",
     "check_subject": "runner",
-    "load_subject": "finding",
+    "load_subject": "subject",
     "run": "runner",
     "summarise": "results",
 }

@@ -1,7 +1,6 @@
-"""Makes the adapters importable by name, as pickling needs, and the scripts that write the pages."""
+"""Makes the adapters importable by name, as pickling needs."""
 
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1] / "docs" / "scripts")]
+sys.path.insert(0, str(Path(__file__).parent))
