@@ -106,7 +106,7 @@ def circle(edges):
     return None
 
 
-#: Circles that stand for now, all in `conformance`: a case knows its trial, a trial its calls, and these the case.
+#: Circles that stand for now: a case of `conformance` knows its trial, a trial its calls, these the case.
 STANDING = "conformance"
 
 
