@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import os
 
-    from rrelu_compat.porting.models.comparing.result import Comparison
 
 # The smallest difference shown: zero has no place on a logarithmic axis.
 _LEAST = 1e-18
@@ -22,7 +21,7 @@ _LABELS = {
 }
 
 
-def plot(comparison: Comparison, path: str | os.PathLike[str]) -> None:
+def plot(comparison: Any, path: str | os.PathLike[str]) -> None:
     """Write the figure of `comparison` to `path`."""
     from matplotlib.figure import Figure
 
