@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 from pathlib import Path
 
@@ -12,6 +13,18 @@ from rrelu_compat.conformance.differences import DIFFERS, outcomes
 from rrelu_compat.conformance.profiles import profile_of
 from rrelu_compat.conformance.runner import unknown_expectations
 from rrelu_compat.conformance.subject import load_subject
+
+
+@pytest.fixture(autouse=True)
+def _freed_memory_is_garbage():
+    """Let the C library overwrite what is freed: uninitialised memory then never happens to be right."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # glibc; M_PERTURB is -6
+        mallopt(-6, 85)
+    yield
+    if mallopt is not None:
+        mallopt(-6, 0)
+
 
 TORCH, PADDLE = "torch-native", "paddle-native"
 
