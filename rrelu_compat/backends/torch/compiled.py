@@ -103,7 +103,7 @@ def _apply(
 ) -> Tensor:
     check_generator(generator)
     check_layout(x)
-    if torch.compiler.is_exporting():
+    if private.is_exporting():
         return graphs.export(x, lower, upper, training, inplace, generator)
     distributed = is_dtensor(x)
     if not training and not distributed:

@@ -35,6 +35,15 @@ pop_hooks: Callable[[], Any] = torch._C._autograd._pop_saved_tensors_default_hoo
 push_hooks: Callable[[Any, Any], None] = torch._C._autograd._push_saved_tensors_default_hooks
 FunctionContext: Any = torch._C._FunctionBase
 
+# Which graph is being traced: Dynamo of PyTorch 2.11 takes torch.compiler.is_exporting() for True in every
+# graph, and reads the flag behind it as any other global.
+is_exporting: Callable[[], bool] = torch.compiler.is_exporting
+if torch.torch_version.TorchVersion(torch.__version__) < "2.12":
+
+    def is_exporting() -> bool:
+        """Whether torch.export traces."""
+        return torch.compiler._is_exporting_flag
+
 
 def forward_ad_active() -> bool:
     """Whether a level of forward-mode differentiation is open."""
