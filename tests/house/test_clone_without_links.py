@@ -56,4 +56,5 @@ def test_a_whole_wheel_is_built_and_works(clone, tmp_path):
     program = [sys.executable, "-c", PROGRAM]
     where, *bits = run(program, empty, PYTHONPATH=str(tmp_path / "installed")).split("\n")[:4]
     assert Path(where).is_relative_to(tmp_path)
-    assert len(set(bits)) == 1 and bits[0]
+    assert len(set(bits)) == 1
+    assert bits[0]
