@@ -2,10 +2,10 @@
 
 Usage: python docs/scripts/versions.py FOLDER [NAME ...] [--write]
 
-NAME is a file of ``.ci/versions``, such as torch-2.11.0; without one, all of them run. Each lists the packages
-that are put before those of the environment ``FOLDER/dev``, which must have the package's `dev` extra and, for
-PyTorch, the libraries of a CUDA build: ``.ci/nightly versions`` makes one. With --write the rows go into
-``docs/data/versions.json`` and the table into the page.
+NAME is a file of ``.ci/versions``, such as torch-2.11.0; without one, all of them run. Each lists the
+packages that are put before those of the environment ``FOLDER/dev``, which must have the package's `dev`
+extra and, for PyTorch, the libraries of a CUDA build: ``.ci/nightly versions`` makes one. With --write the
+rows go into ``docs/data/versions.json`` and the table into the page.
 """
 
 from __future__ import annotations

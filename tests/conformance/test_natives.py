@@ -7,12 +7,12 @@ import re
 from pathlib import Path
 
 import pytest
+from differences import DIFFERS, outcomes
 
-from rrelu_compat.conformance.case import all_checks
-from rrelu_compat.conformance.differences import DIFFERS, outcomes
+from rrelu_compat.conformance.finding import load_subject
 from rrelu_compat.conformance.profiles import profile_of
+from rrelu_compat.conformance.registry import all_checks
 from rrelu_compat.conformance.runner import unknown_expectations
-from rrelu_compat.conformance.subject import load_subject
 
 
 @pytest.fixture(autouse=True)
@@ -154,9 +154,7 @@ def test_the_page_of_differences_is_that_of_this_run(found):
         for check in all_checks()
         if any(r.outcome in DIFFERS for rs in found[check.id].values() for r in rs)
     ]
-    assert written == differing, (
-        "python -m rrelu_compat.conformance.differences docs/differences.md"
-    )
+    assert written == differing, "python docs/scripts/differences.py"
     for subject in (TORCH, PADDLE):
         for reason in load_subject(subject).expected_failures.values():
             assert reason in text

@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rrelu_compat.conformance.capabilities import CLAIMS, DTYPES, Capabilities
+from rrelu_compat.conformance.capabilities import CLAIMS, DTYPES, LIMITED, Capabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 #: One module of `rrelu_compat.conformance.checks` each, in the order of a report.
 FAMILIES = (
+    "platform",
     "dtypes",
     "forward",
     "evaluation",
@@ -66,7 +67,7 @@ class Check:
     partial : bool
         Whether it is also run in the subject's ``partial_dtypes``.
     once : bool
-        Run once with fixed seeds, instead of on many examples drawn by Hypothesis.
+        Run once with fixed seeds, instead of on many drawn examples.
     """
 
     id: str
@@ -149,9 +150,11 @@ class Case:
         needs: tuple[str, ...] = self.check.needs
         if self.inplace:
             needs = (*needs, "inplace")
+        if self.mode == "eval":
+            needs = (*needs, "evaluation")
         for need in needs:
-            if not claims.offers(need):
-                return need
+            if not claims.offers(need, self.dtype):
+                return need.replace("_", " ") if need in LIMITED else need
         if self.dtype and self.dtype not in claims.dtypes:
             if self.dtype in claims.partial_dtypes:
                 return "" if self.check.partial else f"all of {self.dtype}"
