@@ -180,7 +180,7 @@ class PlainRReLU(RReLULayer):
     def train(self, mode: bool = True) -> Self:
         """Draw random slopes from now on (or, with ``mode=False``, use the mean slope)."""
         if not isinstance(mode, bool):
-            raise TypeError(f"mode={mode!r} is not a bool: True or False is allowed")
+            raise TypeError(f"mode must be True or False, got mode={mode!r}")
         self.training = mode
         return self
 
@@ -226,8 +226,8 @@ def spec_of_layer(layer: Any) -> RReLUSpec:
         if isinstance(spec, RReLUSpec):
             return spec
     raise TypeError(
-        f"layer={layer!r} has type {type(layer).__module__}.{type(layer).__qualname__}: it must be a "
-        "torch.nn.RReLU, a paddle.nn.RReLU or a layer of rrelu_compat"
+        "layer must be a torch.nn.RReLU, a paddle.nn.RReLU or a layer of rrelu_compat, "
+        f"got {type(layer).__module__}.{type(layer).__qualname__} layer={layer!r}"
     )
 
 
@@ -276,8 +276,8 @@ def rrelu(
     """
     if positional:
         raise TypeError(
-            f"rrelu() got a fourth positional argument {positional[0]!r}: "
-            "pass training= or inplace= by name (the frameworks disagree about their order)"
+            f"rrelu() takes three positional arguments, got a fourth, {positional[0]!r}: "
+            "pass training= and inplace= by name (the frameworks disagree about their order)"
         )
     if training is None:
         raise TypeError(

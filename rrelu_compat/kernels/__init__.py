@@ -45,7 +45,9 @@ ITEMSIZE = (2, 2, 4, 8)
 def _choose() -> Any:
     forced = os.environ.get(ENVIRONMENT_VARIABLE) or None
     if forced is not None and forced not in PATHS:
-        raise ValueError(f"{ENVIRONMENT_VARIABLE}={forced!r}: allowed are {', '.join(PATHS)}")
+        raise ValueError(
+            f"{ENVIRONMENT_VARIABLE} must be one of {', '.join(PATHS)}, got {forced!r}"
+        )
     if forced == "numpy":
         return fallback
     try:

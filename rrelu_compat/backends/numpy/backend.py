@@ -56,11 +56,11 @@ def _check_array(x: Array, spec: RReLUSpec, training: bool) -> None:
     # Not np.ma: NumPy would import it here, perhaps while something else does.
     masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", None)
     if masked is not None and isinstance(x, masked):
-        raise TypeError(
-            "x is a masked array: apply RReLU to x.data or x.filled(...), masks are not supported"
-        )
+        raise TypeError("x must not be a masked array: apply RReLU to x.data or x.filled(...)")
     if spec.inplace and not x.flags.writeable:
-        raise ValueError("inplace=True, but x is read-only: a writeable array is allowed")
+        raise ValueError(
+            "x must be writeable for inplace=True, but it is read-only: pass x.copy() or inplace=False"
+        )
     arrays.check_call(x, spec, training)
 
 
