@@ -10,9 +10,9 @@ from rrelu_compat.layers import RReLULayer, deepcopy_sharing_generator, inplace_
 from rrelu_compat.spec import LOWER, UPPER, RReLUSpec, check_training, spec_of
 
 if TYPE_CHECKING:
-    from typing_extensions import Never, Self
+    from typing_extensions import Self
 
-    from rrelu_compat._layer_types import PaddleLayer, PlainLayer, TorchLayer
+    from rrelu_compat._layer_types import AnyLayer, PaddleLayer, PlainLayer, TorchLayer
 
 TensorT = TypeVar("TensorT")
 
@@ -124,7 +124,18 @@ class RReLU(metaclass=_NeutralMeta):
             inplace: bool | str | None = ...,
             name: str | bool | None = ...,
             *,
-            backend: str | None = ...,
+            backend: None = ...,
+            generator: Any = ...,
+        ) -> AnyLayer: ...
+        @overload
+        def __new__(
+            cls,
+            lower: float = ...,
+            upper: float = ...,
+            inplace: bool | str | None = ...,
+            name: str | bool | None = ...,
+            *,
+            backend: str | None,
             generator: Any = ...,
         ) -> Any: ...
         def __new__(cls, *arguments: Any, **keywords: Any) -> Any: ...
@@ -231,11 +242,32 @@ def spec_of_layer(layer: Any) -> RReLUSpec:
     )
 
 
+# Two overloads, so that checkers demand `training`; at run time its absence gets an error that says why.
+@overload
+def rrelu(
+    x: TensorT,
+    lower: float = ...,
+    upper: float = ...,
+    *,
+    training: Literal[True],
+    inplace: bool = ...,
+    generator: Any = ...,
+) -> TensorT: ...
+@overload
+def rrelu(
+    x: TensorT,
+    lower: float = ...,
+    upper: float = ...,
+    *,
+    training: bool,
+    inplace: bool = ...,
+    generator: Any = ...,
+) -> TensorT: ...
 def rrelu(
     x: TensorT,
     lower: float = LOWER,
     upper: float = UPPER,
-    *positional: Never,
+    *positional: Any,
     training: bool | None = None,
     inplace: bool = False,
     generator: Any = None,
