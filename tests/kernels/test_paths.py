@@ -68,6 +68,20 @@ def test_forced(model, name):
         assert f"RRELU_COMPAT_KERNEL={name}" in result.stderr
 
 
+def test_without_the_kernel_one_warning_and_the_info_say_so(model):
+    code = (
+        "import sys; sys.modules['rrelu_compat.kernels._cpu'] = None\n"
+        "import rrelu_compat, numpy; from rrelu_compat.cli import main\n"
+        "for _ in range(2): rrelu_compat.rrelu(-numpy.ones(3), training=True)\n"
+        "main(['info'])"
+    )
+    result = python(code, model)
+    assert result.stderr.count("kernel was not built") == 1, result.stderr
+    assert "CPU kernel: numpy (the compiled CPU kernel was not built" in result.stdout
+    quiet = python(code, model, RRELU_COMPAT_KERNEL="numpy")
+    assert "not built" not in quiet.stderr + quiet.stdout
+
+
 def test_forced_nonsense(model):
     result = python("import rrelu_compat.kernels", model, RRELU_COMPAT_KERNEL="fastest")
     assert result.returncode != 0
