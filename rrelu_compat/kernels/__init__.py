@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from rrelu_compat.kernels import fallback
@@ -70,6 +71,8 @@ missing: str | None = (
     if _kernels is fallback and not os.environ.get(ENVIRONMENT_VARIABLE)
     else None
 )
+if missing is not None:
+    warnings.warn(f"RReLU is computed by NumPy, many times slower: {missing}", stacklevel=2)
 forward: Callable[..., None] = _kernels.forward
 backward: Callable[..., None] = _kernels.backward
 forward_strided: Callable[..., None] = _kernels.forward_strided
