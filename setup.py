@@ -1,4 +1,4 @@
-"""Build of the compiled CPU kernel; everything else is in pyproject.toml.
+"""Build of the compiled CPU kernel, and README as an index shows it; everything else is in pyproject.toml.
 
 The extension is optional: without a C compiler the package installs all the same, and NumPy serves.
 """
@@ -6,9 +6,11 @@ The extension is optional: without a C compiler the package installs all the sam
 from __future__ import annotations
 
 import os
+import re
 import sys
 import sysconfig
 from glob import glob
+from pathlib import Path
 
 from setuptools import Extension, setup
 
@@ -36,7 +38,20 @@ else:
         "-std=c11",
     ]
 
+
+def readme() -> str:
+    """Return README with links into the repository: on an index relative ones lead nowhere."""
+    here = Path(__file__).parent
+    source = re.search(r'^Source = "(.+)"$', (here / "pyproject.toml").read_text("utf-8"), re.M)
+    text = (here / "README.md").read_text("utf-8")
+    for what, before in (("raw", r"(!\[[^]]*\]\()"), ("blob", r"(?<!!)(\[[^]]*\]\()")):
+        text = re.sub(before + r"(?!https?://|#)", rf"\1{source[1]}/{what}/main/", text)
+    return text
+
+
 setup(
+    long_description=readme(),
+    long_description_content_type="text/markdown",
     ext_modules=[
         Extension(
             "rrelu_compat.kernels._cpu",

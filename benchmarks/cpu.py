@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 
-from cpu_report import OPERATIONS, PAGE, SIZES, line, plot, report, update_page
+from cpu_report import OPERATIONS, PAGE, SIZES, line, page_with, plot, report
 
 MODES = ["train", "eval"]
 ROUNDS = 15
@@ -333,7 +333,7 @@ def main():
     (arguments.out / "cpu.txt").write_text(report(result))
     plot(result, arguments.out / "cpu.png")
     if arguments.out == PAGE.parent / "assets":
-        update_page(result)
+        PAGE.write_text(page_with(result, PAGE.read_text()))
     print(report(result))
 
 

@@ -53,6 +53,95 @@ def report(result):
     return "\n".join(lines) + "\n"
 
 
+def power(size):
+    """Return a size as a power of two."""
+    return f"2<sup>{size.bit_length() - 1}</sup>"
+
+
+KINDS = {"train": "Training", "eval": "Evaluation"}
+FRAMEWORKS = {"torch": "PyTorch", "paddle": "Paddle", "numpy": "NumPy"}
+#: Question, mode and operation of its columns, dtype, threads, whose time is divided by whose.
+QUESTIONS = [
+    (
+        "How many times as fast as the framework's own RReLU?",
+        "train",
+        "float32",
+        1,
+        "native",
+        "ours",
+    ),
+    ("In bfloat16?", "train", "bfloat16", 1, "native", "ours"),
+    (
+        "How many times the time of `leaky_relu`, in training?",
+        "train",
+        "float32",
+        1,
+        "ours",
+        "leaky_relu",
+    ),
+    ("And in evaluation?", "eval", "float32", 1, "ours", "leaky_relu"),
+    ("How many times the time of a copy?", "train", "float32", 1, "ours", "copy"),
+    ("How many microseconds does a call take?", "train", "float32", 1, "ours", None),
+    ("With two threads?", "train", "float32", 2, "ours", None),
+]
+
+
+def questions(result):
+    """Return one small table for each question: sizes down, frameworks and operations across."""
+    cells = {
+        (c["framework"], c["mode"], c["operation"], c["dtype"], c["threads"], c["size"]): c[
+            "candidates"
+        ]
+        for c in result["cells"]
+    }
+    lines = []
+    for question, mode, dtype, threads, above, below in QUESTIONS:
+        columns = [
+            (framework, operation)
+            for framework in FRAMEWORKS
+            for operation in OPERATIONS
+            if any(
+                key[:5] == (framework, mode, operation, dtype, threads)
+                and {above, below or "ours"} <= set(got)
+                for key, got in cells.items()
+            )
+        ]
+        if not columns:
+            continue
+        unit = (
+            "Microseconds." if below is None else f"The time of {above} divided by that of {below}."
+        )
+        lines += [
+            f"### {question}",
+            "",
+            f"{KINDS[mode]}, {dtype}, threads: {threads}. {unit}",
+            "",
+            "| elements | "
+            + " | ".join(f"{FRAMEWORKS[f]}, {o.replace('+', ' + ')}" for f, o in columns)
+            + " |",
+            "|---" * (len(columns) + 1) + "|",
+        ]
+        for size in SIZES:
+            row = [cells.get((f, mode, o, dtype, threads, size), {}) for f, o in columns]
+            if any(row):
+                lines.append(
+                    f"| {power(size)} | "
+                    + " | ".join(quotient(got, above, below) for got in row)
+                    + " |"
+                )
+        lines.append("")
+    return "\n".join(lines)
+
+
+def quotient(got, above, below):
+    """Return one time over another, or the time of a call if there is no other."""
+    if above not in got or (below is not None and below not in got):
+        return "-"
+    if below is None:
+        return f"{got[above]['us_per_call']:,.1f}"
+    return f"{got[above]['ns_per_element'] / got[below]['ns_per_element']:.2g}"
+
+
 #: What is promised: our time divided by another's, float32, one thread, at most.
 BUDGETS = [
     ("torch", "train", "forward", 2**20, "native", 1 / 10),
@@ -89,23 +178,22 @@ def budgets(result):
                 continue
             times = cell["candidates"]
             ratio = times["ours"]["ns_per_element"] / times[other]["ns_per_element"]
-            work = f"{framework}, {mode}, {operation}, 2**{size.bit_length() - 1}"
+            work = f"{framework}, {mode}, {operation}, {power(size)}"
             verdict = "met" if ratio <= limit else "**missed**"
             lines.append(f"| {work} | {other} | {limit:.3g} | {ratio:.3g} | {verdict} |")
     return "\n".join(lines) + "\n"
 
 
-def update_page(result):
-    """Put the tables into docs/performance.md, between their marks."""
-    text = PAGE.read_text()
+def page_with(result, text):
+    """Return the text of docs/performance.md with the tables between their marks."""
     for mark, table in (
-        ("cpu table", f"```text\n{report(result)}```\n"),
+        ("cpu questions", questions(result)),
         ("cpu budgets", budgets(result)),
     ):
         before, rest = text.split(f"<!-- {mark} -->\n", 1)
         _, after = rest.split("<!-- end -->", 1)
         text = f"{before}<!-- {mark} -->\n{table}<!-- end -->{after}"
-    PAGE.write_text(text)
+    return text
 
 
 # The same colour in every panel: not every framework has every candidate.

@@ -29,3 +29,7 @@ class PlainLayer(PlainRReLU):
     """A ``rrelu_compat.numpy.RReLU``."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None: ...
+
+
+class AnyLayer(TorchLayer, PaddleLayer):  # type: ignore[misc]  # each has its own __deepcopy__
+    """What ``RReLU(...)`` builds where only the running program knows which: fit for either framework."""

@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING, Any
 import rrelu_compat
 from rrelu_compat import dispatch, kernels
 from rrelu_compat.conformance import command as conformance
+from rrelu_compat.errors import install_hint
 from rrelu_compat.porting import cli as porting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-def _install_command(name: str) -> str:
-    return f"pip install 'rrelu-compat[{name}]'"
 
 
 def backend_reports() -> dict[str, dict[str, Any]]:
@@ -27,7 +24,7 @@ def backend_reports() -> dict[str, dict[str, Any]]:
         try:
             reports[name] = dispatch.get_backend(name).info()
         except ModuleNotFoundError:
-            reports[name] = {"missing": f"{name} is not installed: {_install_command(name)}"}
+            reports[name] = {"missing": f"{name} is not installed: {install_hint(name)}"}
         except Exception as error:  # whatever a framework's import or foreign code throws
             reports[name] = {"missing": f"{type(error).__name__}: {error}"}
     for name, reason in dispatch.broken_backends().items():

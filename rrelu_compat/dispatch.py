@@ -12,6 +12,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from rrelu_compat.errors import install_hint
 from rrelu_compat.frameworks import (
     check_torch_is_real,
     framework_of_tensor,
@@ -70,8 +71,7 @@ def _load_builtin(name: str) -> Backend:
         if error.name != name:
             raise
         raise ModuleNotFoundError(
-            f"backend {name!r} needs the package {name!r}, which is not installed: "
-            f"pip install 'rrelu-compat[{name}]'",
+            f"backend {name!r} needs the package {name!r}, which is not installed: {install_hint(name)}",
             name=name,
         ) from error
     backend: Backend = module.backend
@@ -142,15 +142,16 @@ def register_backend(backend: Backend) -> None:
     ]
     if missing:
         raise TypeError(
-            f"backend={backend!r} lacks {', '.join(missing)}: "
-            "name, is_tensor, apply, layer and info are needed"
+            "backend must have name, is_tensor, apply, layer and info, "
+            f"got {backend!r} without {', '.join(missing)}"
         )
     if not isinstance(backend.name, str) or not backend.name:
-        raise TypeError(f"backend.name={backend.name!r}: a string that is not empty is allowed")
+        raise TypeError(f"backend.name must be a string that is not empty, got {backend.name!r}")
     taken = backend.name in BUILTIN or _registered.setdefault(backend.name, backend) is not backend
     if taken:
         raise ValueError(
-            f"backend.name={backend.name!r} is taken: {', '.join([*BUILTIN, *_registered])}"
+            f"backend.name must be new, got {backend.name!r}, "
+            f"which is among {', '.join([*BUILTIN, *_registered])}"
         )
     _by_type.clear()
 
@@ -203,7 +204,9 @@ def get_backend(name: str) -> Backend:
 
 def _check_name(argument: str, name: object) -> None:
     if not isinstance(name, str) or (name not in BUILTIN and name not in known_backends()):
-        raise ValueError(f"{argument}={name!r}: allowed are {', '.join(known_backends())}")
+        raise ValueError(
+            f"{argument} must be one of {', '.join(known_backends())}, got {argument}={name!r}"
+        )
 
 
 def backend_of(x: object) -> Backend:
@@ -231,8 +234,8 @@ def _find(x: object) -> Backend:
     if isinstance(x, (list, tuple, int, float)):
         hint = "; rrelu_compat.numpy.rrelu takes array-likes"
     raise TypeError(
-        f"x has type {type(x).__module__}.{type(x).__qualname__}: "
-        f"it must be a tensor of one of {', '.join(known_backends())}{hint}"
+        f"x must be a tensor of one of {', '.join(known_backends())}, "
+        f"got {type(x).__module__}.{type(x).__qualname__}{hint}"
     )
 
 
@@ -273,8 +276,8 @@ def default_backend() -> str | None:
         imported.remove("torch")
     if len(imported) == 2:
         raise RuntimeError(
-            'rrelu_compat.set_default_backend("paddle") or ("torch") tells which layer to build: '
-            'this program has imported both. Other ways: RReLU(..., backend="torch"), the variable '
-            f"{ENVIRONMENT_VARIABLE}, or `from rrelu_compat.torch import RReLU`"
+            "this program has imported both PyTorch and Paddle, so say which layer RReLU is to build: "
+            'rrelu_compat.set_default_backend("torch") or ("paddle"), RReLU(..., backend="torch"), the '
+            f"variable {ENVIRONMENT_VARIABLE}, or `from rrelu_compat.torch import RReLU`"
         )
     return imported[0] if imported else None

@@ -7,6 +7,11 @@ ported code keep working.
 from __future__ import annotations
 
 
+def install_hint(extra: str) -> str:
+    """Return what to type to install an extra of this package, from an index and in a clone."""
+    return f"pip install 'rrelu-compat[{extra}]' (in a clone: pip install -c constraints.txt '.[{extra}]')"
+
+
 class BoundsError(ValueError, RuntimeError):
     """Bounds that RReLU cannot use: unordered, or not finite.
 
@@ -21,9 +26,7 @@ class DTypeError(TypeError, NotImplementedError):
     """
 
     def __init__(self, dtype: object) -> None:
-        super().__init__(
-            f"RReLU does not take dtype {dtype}: allowed are float16, bfloat16, float32 and float64"
-        )
+        super().__init__(f"dtype must be float16, bfloat16, float32 or float64, got {dtype}")
         self.dtype = dtype
 
     def __reduce__(self) -> tuple[type[DTypeError], tuple[object]]:

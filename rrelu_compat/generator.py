@@ -155,7 +155,7 @@ class Generator:
         """
         if set(state) != {"seed", "call"}:
             raise ValueError(
-                f"state has keys {sorted(state)}: exactly 'seed' and 'call' are allowed"
+                f"state must have the keys 'seed' and 'call' and no other, got {sorted(state)}"
             )
         self.reposition(state["seed"], state["call"])
 

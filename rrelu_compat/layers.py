@@ -35,9 +35,9 @@ def inplace_or_name(inplace: bool | str | None, name: str | bool | None) -> tupl
     if inplace is None:
         inplace = False
     if not isinstance(inplace, bool):
-        raise TypeError(f"inplace={inplace!r} is not a bool: True or False is allowed")
+        raise TypeError(f"inplace must be True or False, got inplace={inplace!r}")
     if name is not None and not isinstance(name, str):
-        raise TypeError(f"name={name!r} is not a string: a str or None is allowed")
+        raise TypeError(f"name must be a str or None, got name={name!r}")
     return inplace, name
 
 
@@ -62,7 +62,7 @@ class RReLULayer(_Neutral):
     @spec.setter
     def spec(self, spec: RReLUSpec) -> None:
         if not isinstance(spec, RReLUSpec):
-            raise TypeError(f"spec={spec!r} has type {type(spec).__name__}: RReLUSpec is allowed")
+            raise TypeError(f"spec must be an RReLUSpec, got {type(spec).__name__} spec={spec!r}")
         self._spec = spec
 
     def _replace(self, **changes: Any) -> None:

@@ -10,9 +10,9 @@ from rrelu_compat.layers import RReLULayer, deepcopy_sharing_generator, inplace_
 from rrelu_compat.spec import LOWER, UPPER, RReLUSpec, check_training, spec_of
 
 if TYPE_CHECKING:
-    from typing_extensions import Never, Self
+    from typing_extensions import Self
 
-    from rrelu_compat._layer_types import PaddleLayer, PlainLayer, TorchLayer
+    from rrelu_compat._layer_types import AnyLayer, PaddleLayer, PlainLayer, TorchLayer
 
 TensorT = TypeVar("TensorT")
 
@@ -124,7 +124,18 @@ class RReLU(metaclass=_NeutralMeta):
             inplace: bool | str | None = ...,
             name: str | bool | None = ...,
             *,
-            backend: str | None = ...,
+            backend: None = ...,
+            generator: Any = ...,
+        ) -> AnyLayer: ...
+        @overload
+        def __new__(
+            cls,
+            lower: float = ...,
+            upper: float = ...,
+            inplace: bool | str | None = ...,
+            name: str | bool | None = ...,
+            *,
+            backend: str | None,
             generator: Any = ...,
         ) -> Any: ...
         def __new__(cls, *arguments: Any, **keywords: Any) -> Any: ...
@@ -180,7 +191,7 @@ class PlainRReLU(RReLULayer):
     def train(self, mode: bool = True) -> Self:
         """Draw random slopes from now on (or, with ``mode=False``, use the mean slope)."""
         if not isinstance(mode, bool):
-            raise TypeError(f"mode={mode!r} is not a bool: True or False is allowed")
+            raise TypeError(f"mode must be True or False, got mode={mode!r}")
         self.training = mode
         return self
 
@@ -226,16 +237,37 @@ def spec_of_layer(layer: Any) -> RReLUSpec:
         if isinstance(spec, RReLUSpec):
             return spec
     raise TypeError(
-        f"layer={layer!r} has type {type(layer).__module__}.{type(layer).__qualname__}: it must be a "
-        "torch.nn.RReLU, a paddle.nn.RReLU or a layer of rrelu_compat"
+        "layer must be a torch.nn.RReLU, a paddle.nn.RReLU or a layer of rrelu_compat, "
+        f"got {type(layer).__module__}.{type(layer).__qualname__} layer={layer!r}"
     )
 
 
+# Two overloads, so that checkers demand `training`; at run time its absence gets an error that says why.
+@overload
+def rrelu(
+    x: TensorT,
+    lower: float = ...,
+    upper: float = ...,
+    *,
+    training: Literal[True],
+    inplace: bool = ...,
+    generator: Any = ...,
+) -> TensorT: ...
+@overload
+def rrelu(
+    x: TensorT,
+    lower: float = ...,
+    upper: float = ...,
+    *,
+    training: bool,
+    inplace: bool = ...,
+    generator: Any = ...,
+) -> TensorT: ...
 def rrelu(
     x: TensorT,
     lower: float = LOWER,
     upper: float = UPPER,
-    *positional: Never,
+    *positional: Any,
     training: bool | None = None,
     inplace: bool = False,
     generator: Any = None,
@@ -276,8 +308,8 @@ def rrelu(
     """
     if positional:
         raise TypeError(
-            f"rrelu() got a fourth positional argument {positional[0]!r}: "
-            "pass training= or inplace= by name (the frameworks disagree about their order)"
+            f"rrelu() takes three positional arguments, got a fourth, {positional[0]!r}: "
+            "pass training= and inplace= by name (the frameworks disagree about their order)"
         )
     if training is None:
         raise TypeError(

@@ -72,7 +72,7 @@ def rrelu(
     array([-0.25,  0.  ,  2.  ])
     """
     if inplace and not isinstance(x, np.ndarray):
-        raise TypeError(f"inplace=True, but x has type {type(x).__name__}: an array is allowed")
+        raise TypeError(f"x must be an array for inplace=True, got {type(x).__name__}")
     spec = spec_of(lower, upper, inplace)
     return apply(_array(x), spec, training=training, generator=generator)
 

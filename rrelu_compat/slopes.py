@@ -114,13 +114,11 @@ def check_uint64(argument: str, value: object) -> int:
     """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
         raise TypeError(
-            f"{argument}={value!r} has type {type(value).__name__}: "
-            "an integer in [0, 2**64) is allowed"
+            f"{argument} must be an integer in [0, 2**64), "
+            f"got {type(value).__name__} {argument}={value!r}"
         )
     if not 0 <= value <= _MASK64:
-        raise ValueError(
-            f"{argument}={value!r} is out of range: an integer in [0, 2**64) is allowed"
-        )
+        raise ValueError(f"{argument} must be an integer in [0, 2**64), got {argument}={value!r}")
     return int(value)
 
 
@@ -129,7 +127,7 @@ def _check_shape(shape: object) -> tuple[int, ...]:
     for n in sizes:
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
             raise ValueError(
-                f"shape={shape!r}: an integer >= 0 or a sequence of integers >= 0 is allowed"
+                f"shape must be an integer >= 0 or a sequence of integers >= 0, got shape={shape!r}"
             )
     return tuple(int(n) for n in sizes)
 
@@ -184,7 +182,9 @@ def slopes(
     sizes = _check_shape(shape)
     seed, call = check_uint64("seed", seed), check_uint64("call", call)
     if dtype not in ("float32", "float64"):
-        raise ValueError(f"dtype={dtype!r}: 'float32' or 'float64' is allowed (the compute dtype)")
+        raise ValueError(
+            f"dtype must be 'float32' or 'float64' (the compute dtype), got dtype={dtype!r}"
+        )
     compute = np.dtype(dtype)
     low, high = RReLUSpec(lower, upper).slope_range(True, compute == np.float32)
     random = words(0, math.prod(sizes), seed, call)

@@ -50,18 +50,18 @@ def as_bound(argument: str, value: object) -> float:
             number = math.inf
     else:
         raise TypeError(
-            f"{argument}={value!r} has type {type(value).__name__}: "
-            "a real number is allowed (int, float or a NumPy scalar)"
+            f"{argument} must be a real number (int, float or a NumPy scalar), "
+            f"got {type(value).__name__} {argument}={value!r}"
         )
     if not math.isfinite(number):
-        raise BoundsError(f"{argument}={number!r} is not finite: a finite number is allowed")
+        raise BoundsError(f"{argument} must be finite, got {argument}={number!r}")
     return number + 0.0
 
 
 def check_training(training: object) -> None:
     """Raise a ``TypeError`` if `training` is not a bool."""
     if training is not True and training is not False:
-        raise TypeError(f"training={training!r} is not a bool: True or False is allowed")
+        raise TypeError(f"training must be True or False, got training={training!r}")
 
 
 @dataclass(frozen=True)
@@ -112,19 +112,16 @@ class RReLUSpec:
         lower = as_bound("lower", self.lower)
         upper = as_bound("upper", self.upper)
         if lower > upper:
-            raise BoundsError(
-                f"lower={lower!r} is above upper={upper!r}: lower <= upper is allowed"
-            )
+            raise BoundsError(f"lower must be <= upper, got lower={lower!r}, upper={upper!r}")
         if not isinstance(self.inplace, bool):
-            raise TypeError(f"inplace={self.inplace!r} is not a bool: True or False is allowed")
+            raise TypeError(f"inplace must be True or False, got inplace={self.inplace!r}")
         if self.name is not None and not isinstance(self.name, str):
-            raise TypeError(f"name={self.name!r} is not a string: a str or None is allowed")
+            raise TypeError(f"name must be a str or None, got name={self.name!r}")
         width, total = upper - lower, lower + upper
         for what, value in (("upper - lower", width), ("lower + upper", total)):
             if not math.isfinite(value):
                 raise BoundsError(
-                    f"{what} of lower={lower!r}, upper={upper!r} is not finite: "
-                    "bounds with a finite sum and difference are allowed"
+                    f"{what} must be finite, got lower={lower!r}, upper={upper!r}: use smaller bounds"
                 )
         fits = all(map(_finite_in_single, (lower, upper, width, total)))
         for attribute, derived in (
@@ -152,9 +149,8 @@ class RReLUSpec:
         """
         if single and not self._fits_single:
             raise BoundsError(
-                f"lower={self.lower!r}, upper={self.upper!r}: the bounds, their sum or difference "
-                "are not finite after rounding to float32, the compute dtype of this tensor; "
-                "smaller bounds or float64 tensors are allowed"
+                "the bounds, their sum and their difference must be finite in float32, in which this tensor "
+                f"is computed, got lower={self.lower!r}, upper={self.upper!r}: use smaller bounds, or float64"
             )
         if training:
             return self.lower, self.upper
@@ -204,7 +200,7 @@ class RReLUSpec:
         allowed = [f.name for f in fields(cls) if f.init]
         unknown = sorted(set(d) - set(allowed))
         if unknown:
-            raise ValueError(f"d has unknown keys {unknown}: allowed are {allowed}")
+            raise ValueError(f"the keys of d must be among {allowed}, got {unknown}")
         return cls(**d)
 
     @classmethod

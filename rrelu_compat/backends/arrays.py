@@ -44,7 +44,7 @@ def check_generator(generator: Any, *others: tuple[type, str]) -> None:
     if generator is not None and not isinstance(generator, tuple(kind for kind, _ in allowed)):
         names = ", ".join(f"a {name}" for _, name in allowed)
         raise TypeError(
-            f"generator={generator!r} has type {type(generator).__name__}: {names} or None is allowed"
+            f"generator must be {names} or None, got {type(generator).__name__} generator={generator!r}"
         )
 
 
@@ -53,8 +53,8 @@ def check_call(x: Any, spec: RReLUSpec, training: bool) -> None:
     check_training(training)
     if spec.inplace and x.size and overlaps_itself(x.shape, x.strides, x.itemsize):
         raise ValueError(
-            f"inplace=True, but x of shape {x.shape} with strides {x.strides} overlaps itself: "
-            "an array whose elements lie apart is allowed"
+            f"x must not overlap itself for inplace=True, got shape {x.shape} with strides {x.strides}: "
+            "pass x.copy() or inplace=False"
         )
 
 
@@ -62,8 +62,8 @@ def check_gradient(g: Any, shape: tuple[int, ...], dtype: Any) -> None:
     """Raise a ``ValueError`` for a gradient of another shape or dtype (in any byte order) than the output."""
     if g.shape != shape or g.dtype.newbyteorder("=") != dtype:
         raise ValueError(
-            f"g has shape {g.shape} and dtype {g.dtype}: "
-            f"those of the output are allowed, {shape} and {dtype}"
+            f"g must have the shape and dtype of the output, {shape} and {dtype}, "
+            f"got {g.shape} and {g.dtype}"
         )
 
 

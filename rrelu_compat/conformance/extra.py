@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from rrelu_compat.errors import install_hint
+
 
 class MissingExtraError(ImportError):
     """A package of the extra ``conformance`` is not installed."""
@@ -25,5 +27,5 @@ def require(module: str) -> Any:
         if error.name != root:
             raise
         raise MissingExtraError(
-            f"the conformance suite needs {root}: pip install 'rrelu-compat[conformance]'"
+            f"the conformance suite needs {root}: {install_hint('conformance')}"
         ) from error

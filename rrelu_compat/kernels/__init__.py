@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from rrelu_compat.kernels import fallback
@@ -45,7 +46,9 @@ ITEMSIZE = (2, 2, 4, 8)
 def _choose() -> Any:
     forced = os.environ.get(ENVIRONMENT_VARIABLE) or None
     if forced is not None and forced not in PATHS:
-        raise ValueError(f"{ENVIRONMENT_VARIABLE}={forced!r}: allowed are {', '.join(PATHS)}")
+        raise ValueError(
+            f"{ENVIRONMENT_VARIABLE} must be one of {', '.join(PATHS)}, got {forced!r}"
+        )
     if forced == "numpy":
         return fallback
     try:
@@ -68,6 +71,8 @@ missing: str | None = (
     if _kernels is fallback and not os.environ.get(ENVIRONMENT_VARIABLE)
     else None
 )
+if missing is not None:
+    warnings.warn(f"RReLU is computed by NumPy, many times slower: {missing}", stacklevel=2)
 forward: Callable[..., None] = _kernels.forward
 backward: Callable[..., None] = _kernels.backward
 forward_strided: Callable[..., None] = _kernels.forward_strided

@@ -24,8 +24,8 @@ static const rr_path *current = &rr_path_c;
 static int refuse(PyObject *value, const char *name, const char *allowed)
 {
     PyErr_Clear();
-    PyErr_Format(PyLong_Check(value) ? PyExc_ValueError : PyExc_TypeError, "%s=%R: %s is allowed", name,
-                 value, allowed);
+    PyErr_Format(PyLong_Check(value) ? PyExc_ValueError : PyExc_TypeError, "%s must be %s, got %s=%R", name,
+                 allowed, name, value);
     return -1;
 }
 
@@ -100,12 +100,12 @@ static int get_shape(PyObject *value, rr_job *job)
 {
     Py_ssize_t dims, i;
     if (!PyTuple_Check(value)) {
-        PyErr_Format(PyExc_TypeError, "shape=%R: a tuple of ints >= 0 is allowed", value);
+        PyErr_Format(PyExc_TypeError, "shape must be a tuple of ints >= 0, got shape=%R", value);
         return -1;
     }
     dims = PyTuple_Size(value);
     if (dims > RR_MAX_DIMS) {
-        PyErr_Format(PyExc_ValueError, "shape=%R: at most %d dimensions are allowed", value, RR_MAX_DIMS);
+        PyErr_Format(PyExc_ValueError, "shape must have at most %d dimensions, got shape=%R", RR_MAX_DIMS, value);
         return -1;
     }
     job->n = 1;
@@ -113,7 +113,7 @@ static int get_shape(PyObject *value, rr_job *job)
         if (get_size(PyTuple_GetItem(value, i), "shape", &job->shape[i]) < 0) return -1;
     for (i = 0; i < dims; i++) {
         if (job->shape[i] && job->n > (size_t)PY_SSIZE_T_MAX / job->shape[i]) {
-            PyErr_Format(PyExc_ValueError, "shape=%R: fewer than 2**63 elements are allowed", value);
+            PyErr_Format(PyExc_ValueError, "shape must have fewer than 2**63 elements, got shape=%R", value);
             return -1;
         }
         job->n *= job->shape[i];
@@ -129,7 +129,8 @@ static int get_strides(PyObject *value, const char *name, const rr_job *job, uin
     Py_ssize_t i;
     if (!PyTuple_Check(value) || PyTuple_Size(value) != job->dims) {
         PyErr_Format(PyTuple_Check(value) ? PyExc_ValueError : PyExc_TypeError,
-                     "%s=%R: a tuple of ints, as many as shape has (%d), is allowed", name, value, job->dims);
+                     "%s must be a tuple of %d ints, as many as shape has, got %s=%R", name, job->dims, name,
+                     value);
         return -1;
     }
     for (i = 0; i < job->dims; i++) {

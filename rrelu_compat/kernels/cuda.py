@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rrelu_compat.errors import install_hint
 from rrelu_compat.fork import lock
 from rrelu_compat.kernels import ITEMSIZE
 from rrelu_compat.kernels import _cuda_program as program
@@ -48,7 +49,7 @@ Ints = tuple[int, ...]
 #: Size, and the steps in x, in y and in the Philox index.
 Axis = tuple[int, int, int, int]
 
-INSTALL = "pip install 'rrelu-compat[cuda]'"
+INSTALL = install_hint("cuda")
 _F32, _F64 = 2, 3
 
 _lock = lock()
@@ -147,7 +148,7 @@ def _draw(
 def _check_address(name: str, address: int, size: int) -> None:
     if address % size:
         raise ValueError(
-            f"{name}={address:#x} is no multiple of {size}: a CUDA kernel takes addresses of whole elements"
+            f"{name} must be a multiple of {size}, the bytes of an element, got {name}={address:#x}"
         )
 
 
@@ -314,7 +315,7 @@ def fill_slopes(
     """The slopes themselves: see the module."""
     if dtype not in (_F32, _F64):
         raise ValueError(
-            f"dtype={dtype!r}: a compute dtype is allowed, {_F32} (float32) or {_F64} (float64)"
+            f"dtype must be a compute dtype, {_F32} (float32) or {_F64} (float64), got dtype={dtype!r}"
         )
     n = math.prod(shape)
     _check_address("out", out, ITEMSIZE[dtype])

@@ -109,7 +109,7 @@ def test_deepcopy_shares_the_generator_and_pickle_does_not(backend):
 
 
 def test_a_fourth_positional_argument_says_what_to_do():
-    with pytest.raises(TypeError, match="pass training= or inplace= by name"):
+    with pytest.raises(TypeError, match="pass training= and inplace= by name"):
         rrelu(np.ones(2), 0.1, 0.3, True)
 
 

@@ -98,10 +98,10 @@ def test_an_int_and_an_empty_shape():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"seed": -1}, ValueError, "seed=-1 is out of range"),
-        ({"seed": 2**64}, ValueError, "seed=18446744073709551616 is out of range"),
-        ({"seed": 1.0}, TypeError, "seed=1.0 has type float"),
-        ({"seed": True}, TypeError, "seed=True has type bool"),
+        ({"seed": -1}, ValueError, "seed must be .*got seed=-1"),
+        ({"seed": 2**64}, ValueError, "seed must be .*got seed=18446744073709551616"),
+        ({"seed": 1.0}, TypeError, "seed must be .*got float seed=1.0"),
+        ({"seed": True}, TypeError, "seed must be .*got bool seed=True"),
         ({"seed": 1, "call": -1}, ValueError, "call=-1"),
         ({"seed": 1, "dtype": "float16"}, ValueError, "dtype='float16'"),
         ({"seed": 1, "lower": 1, "upper": 0}, BoundsError, "lower=1"),

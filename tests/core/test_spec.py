@@ -48,7 +48,7 @@ def test_negative_zero_becomes_zero():
 @pytest.mark.parametrize("argument", ["lower", "upper"])
 def test_a_bound_of_a_wrong_type_is_a_type_error_that_names_it(argument, value):
     with pytest.raises(
-        TypeError, match=rf"{argument}=.* has type {type(value).__name__}: a real number"
+        TypeError, match=rf"{argument} must be a real number .*, got {type(value).__name__}"
     ):
         RReLUSpec(**{argument: value})
 
@@ -65,13 +65,13 @@ def test_tensors_are_no_bounds():
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 10**400, np.float32("inf")])
 @pytest.mark.parametrize("argument", ["lower", "upper"])
 def test_a_bound_that_is_not_finite_is_a_bounds_error(argument, value):
-    with pytest.raises(BoundsError, match=f"{argument}=.*is not finite"):
+    with pytest.raises(BoundsError, match=f"{argument} must be finite"):
         RReLUSpec(**{argument: value})
 
 
 @pytest.mark.parametrize("catch", [ValueError, RuntimeError, BoundsError])
 def test_except_clauses_of_either_framework_catch_unordered_bounds(catch):
-    with pytest.raises(catch, match=r"lower=0\.3 is above upper=0\.1: lower <= upper is allowed"):
+    with pytest.raises(catch, match=r"lower must be <= upper, got lower=0\.3, upper=0\.1"):
         RReLUSpec(0.3, 0.1)
 
 

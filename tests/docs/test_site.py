@@ -1,6 +1,7 @@
 """The site builds without a warning, loads nothing from outside, and its scripts made what it shows."""
 
 import importlib.util
+import json
 import os
 import pathlib
 import re
@@ -131,6 +132,17 @@ def test_the_figures_are_what_their_script_draws():
 def test_the_table_of_activations_is_that_of_its_data():
     activations = script("activations")
     assert activations.TABLE.read_text() == activations.table(activations.read())
+
+
+def test_the_tables_of_performance_are_those_of_their_data():
+    folder = ROOT / "benchmarks"
+    spec = importlib.util.spec_from_file_location("cpu_report", folder / "cpu_report.py")
+    report = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(report)
+    measured = json.loads((DOCS / "assets" / "cpu.json").read_text())
+    page = report.PAGE.read_text()
+    assert report.page_with(measured, page) == page, "run benchmarks/cpu.py"
+    assert report.report(measured) == (DOCS / "assets" / "cpu.txt").read_text()
 
 
 def test_the_data_of_activations_can_be_made_again():

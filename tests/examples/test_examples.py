@@ -24,14 +24,13 @@ def numbers(text):
     return [float(number) for number in re.findall(r"\d+\.\d+", text)]
 
 
-def test_quickstart_learns_and_prints_what_readme_shows():
+def test_quickstart_learns_the_same_in_both_frameworks_as_readme_shows():
     shown = re.search(r"```text\n(torch .*?)```", (ROOT / "README.md").read_text(), re.S)[1]
     printed = run("quickstart.py")
-    assert re.sub(r"[\d.]+", "#", printed) == re.sub(r"[\d.]+", "#", shown)
+    first, second = printed.splitlines()
+    assert first.split()[1:] == second.split()[1:]  # every digit of the loss, and the accuracy
     # Other processors round matrix products in another order.
-    assert numbers(printed) == pytest.approx(numbers(shown), rel=0.1)
-    accuracies = numbers(printed)[1::2]
-    assert min(accuracies) > 90
+    assert numbers(printed) == pytest.approx(numbers(shown), rel=0.01)
 
 
 def differences(printed):

@@ -68,6 +68,22 @@ def test_forced(model, name):
         assert f"RRELU_COMPAT_KERNEL={name}" in result.stderr
 
 
+@pytest.mark.parametrize("tensor", ["numpy.ones(3)", "torch.ones(3)", "paddle.ones([3])"])
+def test_without_the_kernel_one_warning_and_the_info_say_so(model, tensor):
+    code = (
+        "import sys; sys.modules['rrelu_compat.kernels._cpu'] = None\n"
+        f"import {tensor.split('.')[0]}, rrelu_compat\n"
+        f"for _ in range(2): rrelu_compat.rrelu({tensor}, training=True)\n"
+        "from rrelu_compat.kernels import missing; print(missing)"
+    )
+    result = python(code, model)
+    assert result.stderr.count("computed by NumPy, many times slower") == 1, result.stderr
+    assert "install rrelu-compat again with a C compiler" in result.stdout
+    quiet = python(code, model, RRELU_COMPAT_KERNEL="numpy")
+    assert "many times slower" not in quiet.stderr
+    assert "None" in quiet.stdout
+
+
 def test_forced_nonsense(model):
     result = python("import rrelu_compat.kernels", model, RRELU_COMPAT_KERNEL="fastest")
     assert result.returncode != 0

@@ -1,13 +1,9 @@
 """A call that fails for want of memory has taken no number; and what is said where the kernel is missing."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
-from rrelu_compat import Generator, kernels
+from rrelu_compat import Generator
 from rrelu_compat.numpy import rrelu, rrelu_vjp
 
 # One number, seen as more elements than any machine has memory for.
@@ -58,47 +54,3 @@ def test_no_number_is_taken_where_a_later_allocation_fails(monkeypatch, failing)
             rrelu(swapped, training=True, generator=generator)
     expected = rrelu(swapped, training=True, generator=Generator(5))
     assert rrelu(swapped, training=True, generator=generator).tobytes() == expected.tobytes()
-
-
-# The compiled module can't be found, as in an install without a compiler.
-WITHOUT = """
-import sys, warnings
-sys.modules["rrelu_compat.kernels._cpu"] = None
-warnings.simplefilter("always")
-import numpy as np
-from rrelu_compat import cli
-from rrelu_compat.numpy import rrelu
-cli.main(["info"])
-with warnings.catch_warnings(record=True) as said:
-    warnings.simplefilter("always")
-    for _ in range(3):
-        rrelu(-np.ones(3), training=False)
-print(len(said), [str(one.message) for one in said], [one.filename for one in said])
-"""
-
-
-def without_kernel(forced):
-    return subprocess.run(
-        [sys.executable, "-c", WITHOUT],
-        env={**os.environ, "RRELU_COMPAT_KERNEL": forced},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
-
-
-def test_a_missing_kernel_is_said_once_and_in_info():
-    lines = without_kernel("")
-    assert lines[1].startswith("CPU kernel: numpy (the compiled CPU kernel was not built: install")
-    assert lines[-1].startswith("1 ['RReLU is computed by NumPy, many times slower: the compiled")
-    assert lines[-1].endswith("['<string>']")
-
-
-def test_nothing_is_said_where_numpy_was_asked_for():
-    lines = without_kernel("numpy")
-    assert lines[1] == "CPU kernel: numpy"
-    assert lines[-1].startswith("0 ")
-
-
-def test_nothing_is_missing_here():
-    assert kernels.missing is None

@@ -121,7 +121,7 @@ def test_an_expanded_input_is_taken_but_not_in_place():
     y = rrelu(x, training=True, generator=Generator(1))
     assert same(y, -slopes((3, 4), seed=1))
     writeable = np.lib.stride_tricks.as_strided(np.ones(4), (3, 2), (8, 8))
-    with pytest.raises(ValueError, match="overlaps itself"):
+    with pytest.raises(ValueError, match="overlap itself"):
         rrelu_(writeable, training=True)
     with pytest.raises(ValueError, match="read-only"):
         rrelu_(x, training=True)
@@ -185,7 +185,7 @@ def test_the_three_sources_of_slopes():
 def test_other_dtypes_are_refused_by_name(dtype):
     x = np.zeros(2, dtype)
     for error in (TypeError, NotImplementedError, DTypeError):
-        with pytest.raises(error, match="allowed are float16, bfloat16, float32 and float64"):
+        with pytest.raises(error, match="must be float16, bfloat16, float32 or float64"):
             rrelu(x, training=True)
     assert x.dtype.name in str(DTypeError(x.dtype)) or str(x.dtype) in str(DTypeError(x.dtype))
 
@@ -243,7 +243,7 @@ def test_memory_maps_that_are_not_written_back(tmp_path, mode):
 def test_structured_arrays_are_taken_field_by_field():
     records = np.rec.array([(1.0, -2.0), (-3.0, 4.0)], dtype=[("a", "f8"), ("b", "f8")])
     for whole in (records, np.asarray(records), np.zeros(2, "f4,f4")):
-        with pytest.raises(DTypeError, match="allowed are float16"):
+        with pytest.raises(DTypeError, match="must be float16"):
             rrelu(whole, training=False)
     assert rrelu(records.a, 0.5, 0.5, training=False).tolist() == [1.0, -1.5]
     assert rrelu_(records["b"], 0.5, 0.5, training=True) is not records
@@ -268,7 +268,7 @@ def test_objects_that_become_arrays():
 
     for x in (Like(), memoryview(np.array([-1.0, 2.0])), (-1, 2)):
         assert rrelu(x, 0.5, 0.5, training=True).tolist() == [-0.5, 2.0]
-        with pytest.raises(TypeError, match="x has type"):
+        with pytest.raises(TypeError, match="x must be a"):
             rrelu_compat.rrelu(x, 0.5, 0.5, training=True)
     for x in (None, True, [True], "a", [[1.0], "a"]):
         with pytest.raises((DTypeError, ValueError)):
@@ -281,7 +281,7 @@ def test_array_likes():
     assert rrelu(np.float32(-2), 0.5, 0.5, training=False).dtype == np.float32
     with pytest.raises(DTypeError):
         rrelu(np.int64(3), training=False)
-    with pytest.raises(TypeError, match="inplace=True, but x has type list"):
+    with pytest.raises(TypeError, match="x must be an array for inplace=True, got list"):
         rrelu([1.0], training=True, inplace=True)
     with pytest.raises(DTypeError):
         rrelu(["a"], training=True)
@@ -289,7 +289,7 @@ def test_array_likes():
 
 @pytest.mark.parametrize("generator", [3, "x", np.random.RandomState(1), np.random.PCG64(1)])
 def test_other_generators_are_refused(generator):
-    with pytest.raises(TypeError, match=r"generator=.*numpy\.random\.Generator or None"):
+    with pytest.raises(TypeError, match=r"numpy\.random\.Generator or None, got .*generator="):
         rrelu(np.ones(2), training=True, generator=generator)
     with pytest.raises(TypeError, match="generator="):
         RReLUSpec().layer("numpy", generator=generator)
@@ -298,7 +298,9 @@ def test_other_generators_are_refused(generator):
 def test_vjp_refuses_a_gradient_of_another_shape_or_dtype():
     _, vjp = rrelu_vjp(np.ones((2, 3)), training=True)
     for g in (np.ones(6), np.ones((2, 3), np.float32)):
-        with pytest.raises(ValueError, match=r"g has shape .* \(2, 3\) and float64"):
+        with pytest.raises(
+            ValueError, match=r"shape and dtype of the output, \(2, 3\) and float64"
+        ):
             vjp(g)
 
 

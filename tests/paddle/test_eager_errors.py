@@ -19,7 +19,9 @@ class TestErrors:
     @pytest.mark.parametrize("training", [True, False])
     def test_dtypes(self, dtype, training):
         x = paddle.ones([2]).astype(dtype)
-        with pytest.raises(DTypeError, match=f"{dtype}: allowed are float16, bfloat16, float32"):
+        with pytest.raises(
+            DTypeError, match=f"float16, bfloat16, float32 or float64, got .*{dtype}"
+        ):
             rrelu(x, training=training)
 
     @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ class TestErrors:
 
     @pytest.mark.parametrize("x", [[-1.0], -1.0, None, np.ones(2)])
     def test_not_a_tensor(self, x):
-        with pytest.raises(TypeError, match=r"a paddle\.Tensor is allowed"):
+        with pytest.raises(TypeError, match=r"x must be a paddle\.Tensor"):
             rrelu(x)
 
     def test_generators_of_others(self):

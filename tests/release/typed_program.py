@@ -26,8 +26,9 @@ x: Array = np.ones(3)
 assert_type(rrelu(torch.ones(3), training=True), torch.Tensor)
 assert_type(rrelu(paddle.ones([3]), training=True), paddle.Tensor)
 assert_type(rrelu(x, training=True, generator=rrelu_compat.Generator(7)), Array)
-rrelu(x, 0.1, 0.2, True, training=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-rrelu("x", training="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+rrelu(x, 0.1, 0.2, True, training=True)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+rrelu("x", training="yes")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+rrelu(x)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
 
 # The neutral layer is its framework's, and ours.
 torch_layer: torch.nn.RReLU = RReLU(backend="torch")
@@ -36,6 +37,12 @@ paddle_layer: paddle.nn.RReLU = RReLU(backend="paddle")
 paddle_ours: rrelu_compat.paddle.RReLU = RReLU(0.1, 0.3, "name", backend="paddle")
 plain: rrelu_compat.numpy.RReLU = RReLU(backend="numpy")
 model = torch.nn.Sequential(torch.nn.Linear(2, 2), RReLU(backend="torch"))
+either = RReLU(0.1, 0.3)
+as_torch: torch.nn.RReLU = either
+as_paddle: paddle.nn.RReLU = either
+torch.nn.Sequential(torch.nn.Linear(2, 2), RReLU())
+assert_type(either.spec, rrelu_compat.RReLUSpec)
+not_a_tensor: int = either  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 assert_type(ours.lower, float)
 assert_type(ours.spec, rrelu_compat.RReLUSpec)
 assert_type(plain.eval().training, bool)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,11 +55,11 @@ def _check_array(x: Array, spec: RReLUSpec, training: bool) -> None:
     # Not np.ma: NumPy would import it here, perhaps while something else does.
     masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", None)
     if masked is not None and isinstance(x, masked):
-        raise TypeError(
-            "x is a masked array: apply RReLU to x.data or x.filled(...), masks are not supported"
-        )
+        raise TypeError("x must not be a masked array: apply RReLU to x.data or x.filled(...)")
     if spec.inplace and not x.flags.writeable:
-        raise ValueError("inplace=True, but x is read-only: a writeable array is allowed")
+        raise ValueError(
+            "x must be writeable for inplace=True, but it is read-only: pass x.copy() or inplace=False"
+        )
     arrays.check_call(x, spec, training)
 
 
@@ -93,16 +92,6 @@ def _addressable(x: Array) -> bool:
     return x.dtype.isnative and all(stride % x.itemsize == 0 for stride in x.strides)
 
 
-_told: set[str] = set()
-
-
-def _tell_once(reason: str) -> None:
-    """Warn, once in a process, that NumPy serves where a compiled kernel should."""
-    if reason not in _told:
-        _told.add(reason)
-        warnings.warn(f"RReLU is computed by NumPy, many times slower: {reason}", stacklevel=5)
-
-
 # No kernel splits less; asking for the number of threads costs some microseconds.
 _SMALL = 1 << 15
 
@@ -121,8 +110,6 @@ def _forward(
     _check_array(x, spec, training)
     native = x.dtype if x.dtype.isnative else x.dtype.newbyteorder("=")
     code = arrays.code_of(native)
-    if kernels.missing is not None:
-        _tell_once(kernels.missing)
     # Memory comes before the number: a call that fails for want of memory takes none.
     # A memory map's result lives in memory; other subclasses (units, matrices) keep their type.
     y = x if spec.inplace else np.empty_like(x, subok=not isinstance(x, np.memmap))

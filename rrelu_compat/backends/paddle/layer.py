@@ -14,7 +14,7 @@ from rrelu_compat.layers import RReLULayer, deepcopy_sharing_generator, inplace_
 from rrelu_compat.spec import LOWER, UPPER, RReLUSpec, check_training, spec_of
 
 #: Paddle's own class, whatever a program puts in its place later.
-NATIVE: Any = paddle.nn.RReLU
+NATIVE = paddle.nn.RReLU
 
 
 def rrelu(
@@ -103,7 +103,7 @@ def rrelu_(
     return rrelu(x, lower, upper, training, name, inplace=True, generator=generator)
 
 
-class RReLU(RReLULayer, NATIVE):  # type: ignore[misc]  # Paddle is not typed
+class RReLU(RReLULayer, NATIVE):  # type: ignore[misc, valid-type]  # Paddle is not typed
     """RReLU layer for Paddle; drop-in for ``paddle.nn.RReLU``, of which it is a subclass.
 
     Parameters

@@ -14,9 +14,8 @@ def check_generator(generator: Any) -> None:
     """Raise a ``TypeError`` unless `generator` can be drawn from."""
     if generator is not None and not isinstance(generator, (Generator, FrameworkGenerator)):
         raise TypeError(
-            f"generator={generator!r} has type {type(generator).__module__}."
-            f"{type(generator).__qualname__}: a rrelu_compat.Generator, a "
-            "paddle.base.core.Generator or None is allowed"
+            "generator must be a rrelu_compat.Generator, a paddle.base.core.Generator or None, got "
+            f"{type(generator).__module__}.{type(generator).__qualname__} generator={generator!r}"
         )
 
 

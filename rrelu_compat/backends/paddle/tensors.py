@@ -60,24 +60,26 @@ def check_served(x: Any) -> bool:
     if not isinstance(x, paddle.Tensor):
         if isinstance(x, paddle.static.Variable):
             raise TypeError(
-                "x is a variable of Paddle's old static graph (FLAGS_enable_pir_api=0): values of the "
-                "present one (PIR) and tensors are allowed"
+                "x must be a tensor or a value of the present static graph (PIR), got a variable of Paddle's "
+                "old one: unset FLAGS_enable_pir_api=0"
             )
         raise TypeError(
-            f"x has type {type(x).__module__}.{type(x).__qualname__}: a paddle.Tensor is allowed"
+            f"x must be a paddle.Tensor, got {type(x).__module__}.{type(x).__qualname__}"
         )
     if not x.is_dense():
         if x.is_dist():
             raise TypeError(
-                "x is a distributed Paddle tensor (paddle.distributed.shard_tensor): plain tensors "
-                "are allowed; use its local part, x._local_value()"
+                "x must be a plain tensor, got a distributed one (paddle.distributed.shard_tensor): "
+                "use its local part, x._local_value()"
             )
-        raise TypeError(f"x is a sparse Paddle tensor (dtype {x.dtype}): dense tensors are allowed")
+        raise TypeError(
+            f"x must be dense, got a sparse Paddle tensor (dtype {x.dtype}): pass x.to_dense()"
+        )
     place = x.place
     if place.is_cpu_place():
         return True
     if not place.is_gpu_place():
-        raise TypeError(f"x is on {place}: Paddle tensors on the CPU or a GPU are allowed")
+        raise TypeError(f"x must be on the CPU or a GPU, got a Paddle tensor on {place}")
     return False
 
 
@@ -87,6 +89,6 @@ def check_no_overlap(x: Any) -> None:
         return
     if overlaps_itself(x.shape, x.strides):
         raise ValueError(
-            f"x overlaps itself (shape {x.shape}, strides {x.strides}): working in place would "
-            "write an element twice; clone it first"
+            f"x must not overlap itself for inplace=True, got shape {x.shape} with strides {x.strides}: "
+            "pass x.clone() or inplace=False"
         )

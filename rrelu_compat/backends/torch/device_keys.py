@@ -79,11 +79,12 @@ def bind_to_device(generator: Generator, device: Any) -> None:
     """
     if not isinstance(generator, Generator):
         raise TypeError(
-            f"generator={generator!r} has type {type(generator).__name__}: rrelu_compat.Generator is allowed"
+            "generator must be a rrelu_compat.Generator, "
+            f"got {type(generator).__name__} generator={generator!r}"
         )
     place = torch.device(device)
     if place.type != "cuda":
-        raise ValueError(f"device={device!r}: a CUDA device is allowed")
+        raise ValueError(f"device must be a CUDA device, got device={device!r}")
     if place.index is None:
         place = torch.device("cuda", torch.cuda.current_device())
     _bind(generator, place)

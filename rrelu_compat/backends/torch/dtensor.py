@@ -39,8 +39,8 @@ def _settled(x: DTensor) -> DTensor:
             type(placement).__name__ == "_StridedShard"
         ):
             raise TypeError(
-                f"input is a DTensor placed {placement}: Shard, Replicate and Partial are allowed; "
-                "call redistribute() first"
+                "a DTensor must be placed by Shard, Replicate or Partial, "
+                f"got {placement}: call redistribute() first"
             )
     if not any(p.is_partial() for p in x.placements):
         return x

@@ -158,7 +158,7 @@ def _unwrapped(x: Tensor) -> Tensor:
     x, batched = private.unwrapped(x)
     if batched and is_dtensor(x):
         raise TypeError(
-            "input is a DTensor under torch.vmap: RReLU in training takes it outside of vmap only"
+            "input must not be a DTensor under torch.vmap in training: call RReLU outside of vmap"
         )
     return x
 
@@ -166,7 +166,7 @@ def _unwrapped(x: Tensor) -> Tensor:
 def _check_type(x: object) -> None:
     if not isinstance(x, (_Tensor, torch.fx.Proxy)):
         raise TypeError(
-            f"input has type {type(x).__module__}.{type(x).__qualname__}: a torch.Tensor is allowed"
+            f"input must be a torch.Tensor, got {type(x).__module__}.{type(x).__qualname__}"
         )
 
 

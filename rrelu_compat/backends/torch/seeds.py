@@ -57,8 +57,8 @@ def check_generator(generator: object) -> None:
     """Raise ``TypeError`` unless `generator` is None or something slopes can come from."""
     if generator is not None and not isinstance(generator, (Generator, torch.Generator)):
         raise TypeError(
-            f"generator={generator!r} has type {type(generator).__module__}."
-            f"{type(generator).__qualname__}: rrelu_compat.Generator, torch.Generator or None is allowed"
+            "generator must be a rrelu_compat.Generator, a torch.Generator or None, got "
+            f"{type(generator).__module__}.{type(generator).__qualname__} generator={generator!r}"
         )
 
 

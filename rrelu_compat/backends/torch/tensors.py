@@ -92,9 +92,7 @@ def check_layout(x: Tensor) -> None:
     elif x.layout is not torch.strided:
         found, cure = f"a tensor of layout {x.layout}", "x.to_dense()"
     if found:
-        raise TypeError(
-            f"input is {found}: RReLU takes dense (torch.strided) tensors; pass {cure} instead"
-        )
+        raise TypeError(f"input must be dense (torch.strided), got {found}: pass {cure}")
 
 
 def is_dtensor(x: object) -> bool:

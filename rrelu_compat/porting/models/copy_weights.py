@@ -81,7 +81,7 @@ def copy_weights(
     here, there = framework_of(source, "source"), framework_of(target, "target")
     if here.name == there.name:
         raise TypeError(
-            f"source and target are both {here.name} models: one of each framework is allowed "
+            f"source and target must be models of two frameworks, got two {here.name} models "
             "(load_state_dict copies within a framework)"
         )
     sources = layers_of(here.unwrapped(source), here)
@@ -309,7 +309,9 @@ def propose_names(source: Any, target: Any, inputs: Any) -> Names:
 
     here, there = framework_of(source, "source"), framework_of(target, "target")
     if here.name == there.name:
-        raise TypeError(f"source and target are both {here.name} models: one of each is allowed")
+        raise TypeError(
+            f"source and target must be models of two frameworks, got two {here.name} models"
+        )
     if here.name == "torch":
         return names_by_order(source, target, inputs)
     return Names({other: path for path, other in names_by_order(target, source, inputs).items()})

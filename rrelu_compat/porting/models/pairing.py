@@ -133,7 +133,7 @@ def align(torch_model: Any, paddle_model: Any, names: Mapping[str, str]) -> Mode
     ):
         framework = frameworks.framework_of(model, argument)
         if framework.name != wanted:
-            raise TypeError(f"{argument} is a {framework.name} model: a {wanted} model is allowed")
+            raise TypeError(f"{argument} must be a {wanted} model, got a {framework.name} model")
         inner = framework.unwrapped(model)
         sides.append((framework, inner, layers_of(inner, framework)))
     (torch, torch_inner, torch_layers), (paddle, paddle_inner, paddle_layers) = sides
@@ -192,7 +192,7 @@ def corresponding(
     """
     if not isinstance(names, Mapping):
         raise TypeError(
-            f"names={names!r}: a mapping of paths in {arguments[0]} to paths in {arguments[1]} is allowed"
+            f"names must map paths in {arguments[0]} to paths in {arguments[1]}, got names={names!r}"
         )
     found: dict[str, str] = {}
     by_length = sorted(names.items(), key=lambda item: -len(item[0].split(".")))

@@ -72,7 +72,7 @@ def swap(model: ModelT, *, to: Literal["shim", "native"] = "shim") -> ModelT:
     traced: convert it after the swap.
     """
     if to not in ("shim", "native"):
-        raise ValueError(f"to={to!r}: 'shim' and 'native' are allowed")
+        raise ValueError(f"to must be 'shim' or 'native', got to={to!r}")
     framework = framework_of(model, "model")
     layers = layers_of(model, framework)
     framework.before_swap(layers)

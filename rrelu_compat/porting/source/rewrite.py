@@ -68,7 +68,7 @@ def port_source(
     y = rrelu(x, training=False)
     """
     if to not in TARGETS:
-        raise ValueError(f"to={to!r} is no target: {', '.join(TARGETS)} are allowed")
+        raise ValueError(f"to must be one of {', '.join(TARGETS)}, got to={to!r}")
     return reported(analyse(source, to, file, project or Project()), source, file)
 
 

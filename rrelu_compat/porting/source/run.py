@@ -43,7 +43,7 @@ def port_paths(paths: Iterable[str | Path], to: str) -> Report:
         If `to` is no target.
     """
     if to not in TARGETS:
-        raise ValueError(f"to={to!r} is no target: {', '.join(TARGETS)} are allowed")
+        raise ValueError(f"to must be one of {', '.join(TARGETS)}, got to={to!r}")
     given = [Path(path) for path in paths]
     for path in given:
         if not path.exists():

@@ -231,7 +231,7 @@ def test_names_that_take_the_place_of_another_layer():
     )
     with pytest.raises(ValueError, match=r"'1' of source .* which names gives to another layer"):
         copy_weights(ours, theirs, names={"0": "1"})
-    with pytest.raises(TypeError, match=r"names=\['0'\]: a mapping"):
+    with pytest.raises(TypeError, match=r"names must map .*got names=\['0'\]"):
         copy_weights(ours, theirs, names=["0"])
 
 
@@ -330,7 +330,7 @@ def test_everything_that_is_wrong_is_listed():
 
 
 def test_models_of_one_framework():
-    with pytest.raises(TypeError, match="both torch models"):
+    with pytest.raises(TypeError, match="got two torch models"):
         copy_weights(T.Linear(2, 2), T.Linear(2, 2))
-    with pytest.raises(TypeError, match=r"target has type builtins\.dict"):
+    with pytest.raises(TypeError, match=r"target must be .*, got builtins\.dict"):
         copy_weights(T.Linear(2, 2), {})

@@ -21,15 +21,15 @@ def check_flags(**flags: object) -> None:
     """Raise `TypeError` for what is no bool."""
     for name, value in flags.items():
         if not isinstance(value, bool):
-            raise TypeError(f"{name}={value!r} is not a bool: True or False is allowed")
+            raise TypeError(f"{name} must be True or False, got {name}={value!r}")
 
 
 def check_steps(steps: int) -> None:
     """Raise unless `steps` is 1 or more."""
     if isinstance(steps, bool) or not isinstance(steps, int):
-        raise TypeError(f"steps={steps!r} is not an int: 1 or more is allowed")
+        raise TypeError(f"steps must be an int, 1 or more, got steps={steps!r}")
     if steps < 1:
-        raise ValueError(f"steps={steps!r}: 1 or more is allowed")
+        raise ValueError(f"steps must be 1 or more, got steps={steps!r}")
 
 
 def checked_tolerance(tolerance: float | None) -> float | None:
@@ -37,9 +37,9 @@ def checked_tolerance(tolerance: float | None) -> float | None:
     if tolerance is None:
         return None
     if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)):
-        raise TypeError(f"tolerance={tolerance!r} is not a number")
+        raise TypeError(f"tolerance must be a number, got tolerance={tolerance!r}")
     if not 0 <= tolerance < 1:
-        raise ValueError(f"tolerance={tolerance!r}: 0 <= tolerance < 1 is allowed")
+        raise ValueError(f"tolerance must be in [0, 1), got tolerance={tolerance!r}")
     return tolerance
 
 
@@ -50,7 +50,7 @@ def pair_of(argument: str, value: Any) -> tuple[Any, Any]:
         return value[0], value[1]
     one = "a callable or " if argument == "loss" else ""
     raise TypeError(
-        f"{argument}={value!r}: {one}a pair of callables (PyTorch's, Paddle's) is allowed"
+        f"{argument} must be {one}a pair of callables (PyTorch's, Paddle's), got {argument}={value!r}"
     )
 
 
@@ -64,8 +64,8 @@ def common_dtype(models: Models) -> str:
         found.append(dtypes & set(UNIT) or {"float64"})
     if found[0] != found[1] or len(found[0]) != 1:
         raise ValueError(
-            f"torch_model has parameters of {_words(found[0])} and paddle_model of {_words(found[1])}: "
-            "one dtype, the same in both, is allowed"
+            "both models must have parameters of one and the same dtype, got "
+            f"{_words(found[0])} in torch_model and {_words(found[1])} in paddle_model"
         )
     return found[0].pop()
 
@@ -100,7 +100,7 @@ def arrays_of(models: Models, inputs: Any, dtype: str) -> dict[int | str, NDArra
         array = np.asarray(value) if framework is None else framework.to_numpy(value)
         if array.dtype.kind not in "fiub":
             raise TypeError(
-                f"inputs[{key!r}] has dtype {array.dtype}: numbers and booleans are allowed"
+                f"inputs[{key!r}] must hold numbers or booleans, got dtype {array.dtype}"
             )
         if array.dtype.kind == "f":
             array = array.astype("float64" if dtype == "float64" else "float32")

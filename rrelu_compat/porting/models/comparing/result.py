@@ -164,7 +164,7 @@ class Comparison:
         allow = (allow,) if isinstance(allow, str) else tuple(allow)
         for name in allow:
             if name not in OPEN:
-                raise ValueError(f"allow has {name!r}: {', '.join(map(repr, OPEN))} are allowed")
+                raise ValueError(f"allow must be among {', '.join(map(repr, OPEN))}, got {name!r}")
         if self.first is not None:
             raise AssertionError(f"{self.first}\n\n{self}")
         missing = [

@@ -146,6 +146,6 @@ def framework_of(model: object, argument: str) -> Framework:
             if framework.is_layer(model):
                 return framework
     raise TypeError(
-        f"{argument} has type {type(model).__module__}.{type(model).__qualname__}: "
-        "a torch.nn.Module or a paddle.nn.Layer is allowed"
+        f"{argument} must be a torch.nn.Module or a paddle.nn.Layer, "
+        f"got {type(model).__module__}.{type(model).__qualname__}"
     )
