@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rrelu_compat.errors import BoundsError
+from rrelu_compat.frameworks import framework_of_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,16 +32,34 @@ def _is_real(value: object) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
+def _number_of(argument: str, value: Any) -> object:
+    """Return the number in an array or tensor without axes, as frameworks take it; `value` if it is none."""
+    framework = framework_of_tensor(type(value))
+    if framework is None or getattr(value, "ndim", None) != 0:
+        return value
+    learned = getattr(value, "requires_grad", False) or not getattr(value, "stop_gradient", True)
+    cure = ": RReLU has no gradient for its bounds; pass a number, or value.detach()"
+    if not learned:
+        try:
+            return value.item()
+        except Exception:  # fake, meta, static or traced: each framework refuses in its own way
+            cure = ": this tensor has no value now; pass a number"
+    raise TypeError(f"{argument} is a tensor{' that requires a gradient' * learned}{cure}")
+
+
 def as_bound(argument: str, value: object) -> float:
     """Return `value` as a finite float, ``-0.0`` as ``0.0``.
 
     Raises
     ------
     TypeError
-        If `value` is not a real number (bool, str, arrays and tensors are not).
+        If `value` is not a real number, nor an array or tensor without axes that holds one.
     BoundsError
         If it is not finite in double precision.
     """
+    given = value
+    if type(value) is not float and not _is_real(value):
+        value = _number_of(argument, value)
     if type(value) is float:
         number = value
     elif _is_real(value):
@@ -50,8 +69,8 @@ def as_bound(argument: str, value: object) -> float:
             number = math.inf
     else:
         raise TypeError(
-            f"{argument}={value!r} has type {type(value).__name__}: "
-            "a real number is allowed (int, float or a NumPy scalar)"
+            f"{argument}={given!r} has type {type(given).__name__}: a real number is allowed "
+            "(int, float, a NumPy scalar, or an array or tensor without axes)"
         )
     if not math.isfinite(number):
         raise BoundsError(f"{argument}={number!r} is not finite: a finite number is allowed")
@@ -71,7 +90,8 @@ class RReLUSpec:
     Parameters
     ----------
     lower, upper : float
-        Bounds of the uniform distribution of the slopes, ``lower <= upper``, any sign. Both, their
+        Bounds of the uniform distribution of the slopes, ``lower <= upper``, any sign; the number is
+        taken from an array or tensor without axes. Both, their
         sum and their difference are finite in double precision; for tensors computed in single
         precision also after rounding to float32 (checked when such a tensor is met).
     inplace : bool
@@ -108,32 +128,44 @@ class RReLUSpec:
     eval_slope: float = field(init=False, repr=False, compare=False)
     _fits_single: bool = field(init=False, repr=False, compare=False)
 
+    #: Why no call is possible; "" for every spec but that of a layer between two assignments.
+    _flaw: str = field(init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
+        self._settle()
+        if self._flaw:
+            raise BoundsError(self._flaw)
+
+    def _settle(self) -> None:
+        """Check each field by itself and derive the rest."""
         lower = as_bound("lower", self.lower)
         upper = as_bound("upper", self.upper)
-        if lower > upper:
-            raise BoundsError(
-                f"lower={lower!r} is above upper={upper!r}: lower <= upper is allowed"
-            )
         if not isinstance(self.inplace, bool):
             raise TypeError(f"inplace={self.inplace!r} is not a bool: True or False is allowed")
         if self.name is not None and not isinstance(self.name, str):
             raise TypeError(f"name={self.name!r} is not a string: a str or None is allowed")
-        width, total = upper - lower, lower + upper
+        width, total, flaw = upper - lower, lower + upper, ""
         for what, value in (("upper - lower", width), ("lower + upper", total)):
             if not math.isfinite(value):
-                raise BoundsError(
+                flaw = (
                     f"{what} of lower={lower!r}, upper={upper!r} is not finite: "
                     "bounds with a finite sum and difference are allowed"
                 )
-        fits = all(map(_finite_in_single, (lower, upper, width, total)))
+        if lower > upper:
+            flaw = f"lower={lower!r} is above upper={upper!r}: lower <= upper is allowed"
+        fits = not flaw and all(map(_finite_in_single, (lower, upper, width, total)))
         for attribute, derived in (
             ("lower", lower),
             ("upper", upper),
             ("eval_slope", total / 2),
             ("_fits_single", fits),
+            ("_flaw", flaw),
         ):
             object.__setattr__(self, attribute, derived)
+
+    def _changed(self, **changes: Any) -> RReLUSpec:
+        """Return the spec with other fields, whose bounds may be out of order until the next call."""
+        return _settled(*({**self.to_dict(), **changes}).values())
 
     def slope_range(self, training: bool, single: bool) -> tuple[float, float]:
         """Return the bounds the slopes are drawn from: ``(lower, upper)``, in evaluation ``(m, m)``.
@@ -148,8 +180,11 @@ class RReLUSpec:
         Raises
         ------
         BoundsError
-            If `single` and the bounds, their sum or difference overflow in float32.
+            If the bounds are out of order, or `single` and they, their sum or difference overflow in
+            float32.
         """
+        if self._flaw:
+            raise BoundsError(self._flaw)
         if single and not self._fits_single:
             raise BoundsError(
                 f"lower={self.lower!r}, upper={self.upper!r}: the bounds, their sum or difference "
@@ -220,11 +255,25 @@ class RReLUSpec:
 
         return neutral.spec_of_layer(layer)
 
-    def __reduce__(self) -> tuple[type[RReLUSpec], tuple[float, float, bool, str | None]]:
-        return type(self), (self.lower, self.upper, self.inplace, self.name)
+    def __reduce__(self) -> tuple[Any, tuple[float, float, bool, str | None]]:
+        make = _settled if self._flaw else type(self)
+        return make, (self.lower, self.upper, self.inplace, self.name)
 
 
-# Typed, so that 1, 1.0 and True are told apart; what is refused is not remembered.
+def _settled(lower: float, upper: float, inplace: bool, name: str | None) -> RReLUSpec:
+    spec = object.__new__(RReLUSpec)
+    for attribute, value in (
+        ("lower", lower),
+        ("upper", upper),
+        ("inplace", inplace),
+        ("name", name),
+    ):
+        object.__setattr__(spec, attribute, value)
+    spec._settle()
+    return spec
+
+
+# Typed, so that False and 0 are told apart; what is refused is not remembered.
 _remembered = functools.lru_cache(maxsize=256, typed=True)(RReLUSpec)
 
 
@@ -232,6 +281,9 @@ def spec_of(
     lower: float, upper: float, inplace: bool = False, name: str | None = None
 ) -> RReLUSpec:
     """Return ``RReLUSpec(lower, upper, inplace, name)``, remembered: functions ask at every call."""
+    if type(lower) is not float or type(upper) is not float:
+        # A tensor is not remembered: it may hold another number next time.
+        lower, upper = as_bound("lower", lower), as_bound("upper", upper)
     try:
         return _remembered(lower, upper, inplace, name)
     except TypeError:  # unhashable, or refused: the constructor says which argument
