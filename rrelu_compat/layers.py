@@ -45,8 +45,8 @@ def inplace_or_name(inplace: bool | str | None, name: str | bool | None) -> tupl
 class RReLULayer(_Neutral):
     """The framework-free part of every RReLU layer: live, validated attributes and copying.
 
-    A subclass stores the spec as ``_spec`` and the generator as ``_generator``. The defaults here are those of
-    a layer whose constructor ran only the framework's base class.
+    A subclass stores the spec as ``_spec`` and the generator as ``_generator``. The defaults here are those
+    of a layer whose constructor ran only the framework's base class.
     """
 
     _spec: RReLUSpec = RReLUSpec()

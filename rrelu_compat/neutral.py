@@ -182,9 +182,9 @@ class PlainRReLU(RReLULayer):
         backend = backend_of(x)
         if self._by_default and has_layers(backend.name):
             raise RuntimeError(
-                f"this RReLU was built before {backend.name} was imported, so it is no layer of {backend.name}: "
-                "the eval() of a model does not reach it, and it would stay random. Build it after "
-                f'`import {backend.name}`, or as RReLU(..., backend="{backend.name}"); outside of models '
+                f"this RReLU was built before {(name := backend.name)} was imported, so it is no layer of "
+                f"{name}: the eval() of a model does not reach it, and it would stay random. Build it after "
+                f'`import {name}`, or as RReLU(..., backend="{name}"); outside of models '
                 "rrelu_compat.numpy.RReLU takes tensors of every framework"
             )
         return backend.apply(x, self._spec, training=self.training, generator=self._generator)
@@ -310,3 +310,12 @@ def rrelu(
         spec = spec_of(lower, upper, inplace)
         y = backend.apply(x, spec, training=training, generator=generator)
     return y
+
+
+def _scripted() -> Any:
+    torch: Any = get_backend("torch")
+    return torch.scripted["rrelu"]
+
+
+# TorchScript asks a function for what it shall compile in its place.
+vars(rrelu)["__prepare_scriptable__"] = _scripted
