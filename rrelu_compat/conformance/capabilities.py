@@ -152,7 +152,9 @@ class Capabilities:
         for field in (*_DTYPE_LISTS, "devices", "recompute"):
             claimed = getattr(self, field)
             if isinstance(claimed, str):
-                raise ValueError(f"{field}={claimed!r}: a tuple is allowed, ({claimed!r},)")
+                raise ValueError(
+                    f"{field} must be a tuple, got {field}={claimed!r}: pass ({claimed!r},)"
+                )
         for field in _DTYPE_LISTS:
             for name in getattr(self, field):
                 if name not in DTYPES:
@@ -161,7 +163,9 @@ class Capabilities:
             raise ValueError("devices=(): at least one device is needed")
         low, high = self.bounds
         if not (low <= 0 <= high and high > 0):
-            raise ValueError(f"bounds={self.bounds!r}: an interval that contains 0 is allowed")
+            raise ValueError(
+                f"bounds must be an interval that contains 0, got bounds={self.bounds!r}"
+            )
         for claim, needed in IMPLIES.items():
             if self.offers(claim) and not self.offers(needed):
                 raise ValueError(f"{claim} is claimed without {needed}, which it needs")

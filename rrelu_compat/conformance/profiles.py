@@ -58,14 +58,16 @@ def profile_of(
     chosen = PROFILES[name]
     if max_examples is not None:
         if max_examples < 1:
-            raise ValueError(f"max_examples={max_examples!r}: at least 1 is allowed")
+            raise ValueError(f"max_examples must be >= 1, got max_examples={max_examples!r}")
         chosen = replace(chosen, max_examples=max_examples)
     if seed is not None:
         if not 0 <= seed < 2**32:
-            raise ValueError(f"seed={seed!r}: 0 to 2**32 - 1 is allowed")
+            raise ValueError(f"seed must be 0 to 2**32 - 1, got seed={seed!r}")
         chosen = replace(chosen, seed=seed)
     if time_limit is not None:
         if not time_limit > 0:
-            raise ValueError(f"time_limit={time_limit!r}: more than 0 seconds is allowed")
+            raise ValueError(
+                f"time_limit must be more than 0 seconds, got time_limit={time_limit!r}"
+            )
         chosen = replace(chosen, time_limit=time_limit)
     return chosen

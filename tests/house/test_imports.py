@@ -16,7 +16,7 @@ FLOORS = [
     ["spec", "slopes", "generator", "frameworks"],
     ["kernels"],
     ["dispatch", "layers"],
-    ["neutral", "foreign"],
+    ["neutral", "foreign", "preload"],
     ["backends"],
     ["torch", "paddle", "numpy", "cupy", "_layer_types", ""],
     ["conformance", "porting"],
