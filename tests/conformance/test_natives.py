@@ -45,7 +45,6 @@ KNOWN = {
     ],
     "rrelu_ misses the check for finite bounds": [(TORCH, "errors.infinite-bounds")],
     "a bool is a bound": [(TORCH, "errors.bool-bounds")],
-    "a tensor is a bound": [(TORCH, "errors.tensor-bounds")],
     "x <= 0 is sloped in PyTorch, and draws a number": [
         (TORCH, "seeding.zeros-count-like-positives")
     ],
@@ -92,6 +91,7 @@ RIGHT = {
         (PADDLE, "gradient.positive-side"),
     ],
     "backward of an empty tensor": [(PADDLE, "shapes.empty-gradient")],
+    "of tensors, only one without axes is a bound": [(TORCH, "errors.tensor-bounds")],
 }
 
 # Offered by neither, or by one: reported as that, never as passed.

@@ -68,9 +68,16 @@ def none_bounds(t: Trial) -> None:
 
 @check(modes=BOTH, dtypes=NO_DTYPE, needs=BOUNDS, once=True)
 def tensor_bounds(t: Trial) -> None:
-    """A tensor of the subject is no bound."""
-    lower = t.tensor(np.array(0.125, t.dtype), "lower")
-    _refused(t, lower, 0.25, "a tensor as lower")
+    """A tensor is no bound; one without axes is refused, or its number is taken."""
+    _refused(
+        t, t.tensor(np.array([0.125], t.dtype), "lower"), 0.25, "a tensor with an axis as lower"
+    )
+    lower = t.tensor(np.array(0.25, t.dtype), "lower")
+    try:
+        y = t.forward(t.minus_ones(4), lower, 0.25)
+    except Exception:
+        return
+    t.equal(y, t.minus_ones(4) / 4, "y for lower=tensor(0.25), upper=0.25")
 
 
 @check(modes=BOTH, inplace=OUT_AND_IN, dtypes=("float64",), needs=BOUNDS, once=True)
@@ -173,14 +180,19 @@ def layer_refuses_early(t: Trial) -> None:
 
 @check(dtypes=NO_DTYPE, needs=("portable_errors", "live_bounds"), once=True)
 def assignment_refused(t: Trial) -> None:
-    """Assigning a bad bound to a layer is refused and changes nothing."""
+    """Bounds assigned out of order are refused and change nothing, or the next call refuses them."""
     layer = t.layer(0.125, 0.25)
+    x = t.tensor(t.minus_ones(4))
     try:
         t.method(layer, "lower = 0.5")
     except Exception:
         t.ensure(layer.lower == 0.125, f"layer.lower is {layer.lower!r} after a refused assignment")
         return
-    t.fail("lower = 0.5 was assigned to a layer with upper=0.25: an error is expected")
+    try:
+        t.call(layer, x)
+    except Exception:
+        return
+    t.fail("a layer with lower=0.5, upper=0.25 was called: an error is expected")
 
 
 @check(modes=BOTH, dtypes=NO_DTYPE, needs=BOUNDS, once=True)

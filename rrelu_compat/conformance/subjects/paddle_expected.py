@@ -107,6 +107,9 @@ FAILURES: dict[str, str] = {
     **because(
         "bounds are looked at when the layer is called",
         "errors.layer-refuses-early",
+    ),
+    **because(
+        "the bounds of a layer are _lower and _upper",
         "errors.assignment-refused",
         "errors.assignment-nan",
     ),

@@ -115,11 +115,6 @@ FAILURES: dict[str, str] = {
         inplace=_PLACES,
     ),
     **because(
-        f"a tensor of one element is taken ({_ISSUE}110620)",
-        "errors.tensor-bounds",
-        modes=_BOTH,
-    ),
-    **because(
         f"a bool is taken as 0 or 1 ({_ISSUE}76782)",
         "errors.bool-lower",
         modes=_BOTH,
@@ -147,6 +142,5 @@ FAILURES: dict[str, str] = {
     **because(
         "bounds are looked at when the layer is called",
         "errors.layer-refuses-early",
-        "errors.assignment-refused",
     ),
 }

@@ -348,7 +348,7 @@ PAIRS = [
     wrong("other values in threads", "threads.values", forward=careless_values),
     wrong("calls skipped in threads", "threads.one-generator", draw=one_generator_skips),
     # Errors
-    wrong("tensors as bounds", "errors.tensor-bounds", check=bounds_of(lambda lo, up, x: (float(lo) if isinstance(lo, np.ndarray) else lo, up))),
+    wrong("tensors as bounds", "errors.tensor-bounds", check=bounds_of(lambda lo, up, x: (lo.item() if isinstance(lo, np.ndarray) else lo, up))),
     wrong("width overflows", "errors.width-overflow", check=bounds_of(lambda lo, up, x: (lo / 4, up / 4) if isinstance(up, float) and up > 1e308 and up < 1e309 else (lo, up))),
     wrong("single overflows", "errors.single-overflow", check=bounds_of(lambda lo, up, x: (lo, 1e38) if up == 1e39 else (lo, up))),
     wrong("bool tensors", "errors.bool-dtype", check=kind_taken("b"), compute=lambda self, dtype: np.dtype(np.float32)),
