@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rrelu_compat import preload  # noqa: F401  # watches imports
 from rrelu_compat.dispatch import (
     Backend,
     available_backends,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import rrelu_compat
 from rrelu_compat import dispatch, kernels
-from rrelu_compat.conformance import cli as conformance
+from rrelu_compat.conformance import command as conformance
 from rrelu_compat.errors import install_hint
 from rrelu_compat.porting import cli as porting
 

@@ -55,6 +55,7 @@ class Backend(Protocol):
 
 
 # Single dictionary operations, each atomic: there is no lock that foreign code could be called under.
+_built_in: dict[str, Backend] = {}
 _registered: dict[str, Backend] = {}
 _points: list[EntryPoint] | None = None
 _broken: dict[str, str] = {}
@@ -65,6 +66,8 @@ _default: str | None = None
 def _load_builtin(name: str) -> Backend:
     if name == "torch":
         check_torch_is_real()
+    if name in _built_in:  # compilers can follow this, and no import
+        return _built_in[name]
     try:
         module = importlib.import_module(f"rrelu_compat.backends.{name}.backend")
     except ModuleNotFoundError as error:
@@ -75,6 +78,7 @@ def _load_builtin(name: str) -> Backend:
             name=name,
         ) from error
     backend: Backend = module.backend
+    _built_in[name] = backend
     return backend
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from rrelu_compat.dispatch import get_backend
 from rrelu_compat.layers import inplace_or_name
 from rrelu_compat.neutral import rrelu
 from rrelu_compat.spec import LOWER, UPPER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TensorT = TypeVar("TensorT")
 
@@ -156,6 +160,18 @@ def paddle_rrelu_(
     """
     return paddle_rrelu(x, lower, upper, training, name, inplace=True, generator=generator)
 
+
+def _scripted(name: str) -> Callable[[], Any]:
+    def prepare() -> Any:
+        torch: Any = get_backend("torch")
+        return torch.scripted[name]
+
+    return prepare
+
+
+# TorchScript asks a function for what it shall compile in its place.
+for _function in (torch_rrelu, paddle_rrelu):
+    vars(_function)["__prepare_scriptable__"] = _scripted(_function.__qualname__)
 
 # Registries that go by a function's name find the one they found; pickle goes by __qualname__.
 torch_rrelu.__name__ = paddle_rrelu.__name__ = "rrelu"

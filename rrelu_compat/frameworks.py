@@ -58,6 +58,11 @@ def framework_of_layer(cls: type) -> str | None:
     return _owner(cls, _LAYERS)
 
 
+def has_layers(framework: str) -> bool:
+    """Whether a framework has models that put their layers into training or evaluation."""
+    return framework in _LAYERS
+
+
 def _owner(cls: type, table: dict[str, tuple[str, ...]]) -> str | None:
     for framework, names in table.items():
         if framework == "torch" and torch_is_proxied():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rrelu_compat.errors import BoundsError
 from rrelu_compat.spec import RReLUSpec
 
 if TYPE_CHECKING:
@@ -44,11 +45,12 @@ def inplace_or_name(inplace: bool | str | None, name: str | bool | None) -> tupl
 class RReLULayer(_Neutral):
     """The framework-free part of every RReLU layer: live, validated attributes and copying.
 
-    A subclass stores the spec as ``_spec`` and the generator as ``_generator``.
+    A subclass stores the spec as ``_spec`` and the generator as ``_generator``. The defaults here are those
+    of a layer whose constructor ran only the framework's base class.
     """
 
-    _spec: RReLUSpec
-    _generator: Any
+    _spec: RReLUSpec = RReLUSpec()
+    _generator: Any = None
 
     if TYPE_CHECKING:
 
@@ -56,7 +58,15 @@ class RReLULayer(_Neutral):
 
     @property
     def spec(self) -> RReLUSpec:
-        """The layer's spec; assigning one moves both bounds at once."""
+        """The layer's spec; assigning one moves both bounds at once.
+
+        Raises
+        ------
+        BoundsError
+            If the bounds were set one by one and are out of order now.
+        """
+        if self._spec._flaw:
+            raise BoundsError(self._spec._flaw)
         return self._spec
 
     @spec.setter
@@ -66,12 +76,12 @@ class RReLULayer(_Neutral):
         self._spec = spec
 
     def _replace(self, **changes: Any) -> None:
-        # The spec's constructor validates; through the property, so that a layer's own setter runs.
-        self.spec = RReLUSpec(**{**self._spec.to_dict(), **changes})
+        # Through the property, so that a layer's own setter runs.
+        self.spec = self._spec._changed(**changes)
 
     @property
     def lower(self) -> float:
-        """Lower bound of the slopes; validated when set."""
+        """Lower bound of the slopes; a finite number when set, in order at the next call."""
         return self._spec.lower
 
     @lower.setter
@@ -80,7 +90,7 @@ class RReLULayer(_Neutral):
 
     @property
     def upper(self) -> float:
-        """Upper bound of the slopes; validated when set."""
+        """Upper bound of the slopes; a finite number when set, in order at the next call."""
         return self._spec.upper
 
     @upper.setter

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from rrelu_compat.dispatch import backend_of, default_backend, get_backend
-from rrelu_compat.frameworks import framework_of_layer
+from rrelu_compat.frameworks import framework_of_layer, has_layers
 from rrelu_compat.layers import RReLULayer, deepcopy_sharing_generator, inplace_or_name
 from rrelu_compat.spec import LOWER, UPPER, RReLUSpec, check_training, spec_of
 
@@ -47,7 +47,8 @@ class RReLU(metaclass=_NeutralMeta):
 
     Builds the layer of: ``backend=``; else `set_default_backend` or the variable
     ``RRELU_COMPAT_BACKEND``; else the one of PyTorch and Paddle that the program has imported. If it
-    has imported none: a plain callable that applies its spec to any tensor.
+    has imported none: a plain callable, which takes no tensors of PyTorch and Paddle, since no model of
+    theirs would know of it.
 
     Parameters
     ----------
@@ -170,6 +171,9 @@ class PlainRReLU(RReLULayer):
     array([-0.5,  3. ])
     """
 
+    #: Whether nobody asked for a layer without a framework.
+    _by_default = False
+
     def __init__(
         self,
         lower: float = LOWER,
@@ -186,7 +190,15 @@ class PlainRReLU(RReLULayer):
 
     def __call__(self, x: Any) -> Any:
         """Apply RReLU to `x`, a tensor of any backend."""
-        return backend_of(x).apply(x, self._spec, training=self.training, generator=self._generator)
+        backend = backend_of(x)
+        if self._by_default and has_layers(backend.name):
+            raise RuntimeError(
+                f"this RReLU was built before {(name := backend.name)} was imported, so it is no layer of "
+                f"{name}: the eval() of a model does not reach it, and it would stay random. Build it after "
+                f'`import {name}`, or as RReLU(..., backend="{name}"); outside of models '
+                "rrelu_compat.numpy.RReLU takes tensors of every framework"
+            )
+        return backend.apply(x, self._spec, training=self.training, generator=self._generator)
 
     def train(self, mode: bool = True) -> Self:
         """Draw random slopes from now on (or, with ``mode=False``, use the mean slope)."""
@@ -215,7 +227,9 @@ def build_layer(spec: RReLUSpec, backend: str | None, generator: Any) -> Any:
     """Build the layer of `backend`, or of the default one, or a `PlainRReLU` if nothing decides."""
     name = default_backend() if backend is None else backend
     if name is None:
-        return PlainRReLU(spec.lower, spec.upper, spec.inplace, spec.name, generator=generator)
+        layer = PlainRReLU(spec.lower, spec.upper, spec.inplace, spec.name, generator=generator)
+        layer._by_default = True
+        return layer
     return get_backend(name).layer(spec, generator)
 
 
@@ -328,3 +342,12 @@ def rrelu(
         spec = spec_of(lower, upper, inplace)
         y = backend.apply(x, spec, training=training, generator=generator)
     return y
+
+
+def _scripted() -> Any:
+    torch: Any = get_backend("torch")
+    return torch.scripted["rrelu"]
+
+
+# TorchScript asks a function for what it shall compile in its place.
+vars(rrelu)["__prepare_scriptable__"] = _scripted

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rrelu_compat.errors import BoundsError
+from rrelu_compat.frameworks import framework_of_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,16 +32,33 @@ def _is_real(value: object) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
+def _number_of(argument: str, value: Any) -> object:
+    """Return the number in an array or tensor without axes, as frameworks take it; `value` if it is none."""
+    framework = framework_of_tensor(type(value))
+    if framework is None or getattr(value, "ndim", None) != 0:
+        return value
+    kind, cure = "that requires a gradient", f"a number or {argument}.detach()"
+    if not getattr(value, "requires_grad", False) and getattr(value, "stop_gradient", True):
+        try:
+            return value.item()
+        except Exception:  # fake, meta, static or traced: each framework refuses in its own way
+            kind, cure = "without a value", "a number"
+    raise TypeError(f"{argument} must be a number, got a tensor {kind}: pass {cure}")
+
+
 def as_bound(argument: str, value: object) -> float:
     """Return `value` as a finite float, ``-0.0`` as ``0.0``.
 
     Raises
     ------
     TypeError
-        If `value` is not a real number (bool, str, arrays and tensors are not).
+        If `value` is not a real number, nor an array or tensor without axes that holds one.
     BoundsError
         If it is not finite in double precision.
     """
+    given = value
+    if type(value) is not float and not _is_real(value):
+        value = _number_of(argument, value)
     if type(value) is float:
         number = value
     elif _is_real(value):
@@ -50,8 +68,8 @@ def as_bound(argument: str, value: object) -> float:
             number = math.inf
     else:
         raise TypeError(
-            f"{argument} must be a real number (int, float or a NumPy scalar), "
-            f"got {type(value).__name__} {argument}={value!r}"
+            f"{argument} must be a real number (int, float, a NumPy scalar, or an array or tensor without "
+            f"axes), got {type(given).__name__} {argument}={given!r}"
         )
     if not math.isfinite(number):
         raise BoundsError(f"{argument} must be finite, got {argument}={number!r}")
@@ -71,7 +89,8 @@ class RReLUSpec:
     Parameters
     ----------
     lower, upper : float
-        Bounds of the uniform distribution of the slopes, ``lower <= upper``, any sign. Both, their
+        Bounds of the uniform distribution of the slopes, ``lower <= upper``, any sign; the number is
+        taken from an array or tensor without axes. Both, their
         sum and their difference are finite in double precision; for tensors computed in single
         precision also after rounding to float32 (checked when such a tensor is met).
     inplace : bool
@@ -108,29 +127,41 @@ class RReLUSpec:
     eval_slope: float = field(init=False, repr=False, compare=False)
     _fits_single: bool = field(init=False, repr=False, compare=False)
 
+    #: Why no call is possible; "" for every spec but that of a layer between two assignments.
+    _flaw: str = field(init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
+        self._settle()
+        if self._flaw:
+            raise BoundsError(self._flaw)
+
+    def _settle(self) -> None:
+        """Check each field by itself and derive the rest."""
         lower = as_bound("lower", self.lower)
         upper = as_bound("upper", self.upper)
-        if lower > upper:
-            raise BoundsError(f"lower must be <= upper, got lower={lower!r}, upper={upper!r}")
         if not isinstance(self.inplace, bool):
             raise TypeError(f"inplace must be True or False, got inplace={self.inplace!r}")
         if self.name is not None and not isinstance(self.name, str):
             raise TypeError(f"name must be a str or None, got name={self.name!r}")
-        width, total = upper - lower, lower + upper
+        width, total, flaw = upper - lower, lower + upper, ""
         for what, value in (("upper - lower", width), ("lower + upper", total)):
             if not math.isfinite(value):
-                raise BoundsError(
-                    f"{what} must be finite, got lower={lower!r}, upper={upper!r}: use smaller bounds"
-                )
-        fits = all(map(_finite_in_single, (lower, upper, width, total)))
+                flaw = f"{what} must be finite, got lower={lower!r}, upper={upper!r}: use smaller bounds"
+        if lower > upper:
+            flaw = f"lower must be <= upper, got lower={lower!r}, upper={upper!r}"
+        fits = not flaw and all(map(_finite_in_single, (lower, upper, width, total)))
         for attribute, derived in (
             ("lower", lower),
             ("upper", upper),
             ("eval_slope", total / 2),
             ("_fits_single", fits),
+            ("_flaw", flaw),
         ):
             object.__setattr__(self, attribute, derived)
+
+    def _changed(self, **changes: Any) -> RReLUSpec:
+        """Return the spec with other fields, whose bounds may be out of order until the next call."""
+        return _settled(*({**self.to_dict(), **changes}).values())
 
     def slope_range(self, training: bool, single: bool) -> tuple[float, float]:
         """Return the bounds the slopes are drawn from: ``(lower, upper)``, in evaluation ``(m, m)``.
@@ -145,8 +176,11 @@ class RReLUSpec:
         Raises
         ------
         BoundsError
-            If `single` and the bounds, their sum or difference overflow in float32.
+            If the bounds are out of order, or `single` and they, their sum or difference overflow in
+            float32.
         """
+        if self._flaw:
+            raise BoundsError(self._flaw)
         if single and not self._fits_single:
             raise BoundsError(
                 "the bounds, their sum and their difference must be finite in float32, in which this tensor "
@@ -216,11 +250,25 @@ class RReLUSpec:
 
         return neutral.spec_of_layer(layer)
 
-    def __reduce__(self) -> tuple[type[RReLUSpec], tuple[float, float, bool, str | None]]:
-        return type(self), (self.lower, self.upper, self.inplace, self.name)
+    def __reduce__(self) -> tuple[Any, tuple[float, float, bool, str | None]]:
+        make = _settled if self._flaw else type(self)
+        return make, (self.lower, self.upper, self.inplace, self.name)
 
 
-# Typed, so that 1, 1.0 and True are told apart; what is refused is not remembered.
+def _settled(lower: float, upper: float, inplace: bool, name: str | None) -> RReLUSpec:
+    spec = object.__new__(RReLUSpec)
+    for attribute, value in (
+        ("lower", lower),
+        ("upper", upper),
+        ("inplace", inplace),
+        ("name", name),
+    ):
+        object.__setattr__(spec, attribute, value)
+    spec._settle()
+    return spec
+
+
+# Typed, so that False and 0 are told apart; what is refused is not remembered.
 _remembered = functools.lru_cache(maxsize=256, typed=True)(RReLUSpec)
 
 
@@ -228,6 +276,9 @@ def spec_of(
     lower: float, upper: float, inplace: bool = False, name: str | None = None
 ) -> RReLUSpec:
     """Return ``RReLUSpec(lower, upper, inplace, name)``, remembered: functions ask at every call."""
+    if type(lower) is not float or type(upper) is not float:
+        # A tensor is not remembered: it may hold another number next time.
+        lower, upper = as_bound("lower", lower), as_bound("upper", upper)
     try:
         return _remembered(lower, upper, inplace, name)
     except TypeError:  # unhashable, or refused: the constructor says which argument

@@ -13,24 +13,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.capabilities import Capabilities
-    from rrelu_compat.conformance.framework import FrameworkSubject, backend_subject
+    from rrelu_compat.conformance.finding import load_subject
+    from rrelu_compat.conformance.kit_subject import FrameworkSubject, backend_subject
+    from rrelu_compat.conformance.programs import Snippets
     from rrelu_compat.conformance.results import Result, summarise
     from rrelu_compat.conformance.runner import check_subject, run
-    from rrelu_compat.conformance.snippets import Snippets
     from rrelu_compat.conformance.strided import as_strided_parts
-    from rrelu_compat.conformance.subject import Subject, SubjectError, load_subject
+    from rrelu_compat.conformance.subject import Subject, SubjectError
 
 _HOME = {
     "Capabilities": "capabilities",
-    "FrameworkSubject": "framework",
+    "FrameworkSubject": "kit_subject",
     "Result": "results",
-    "Snippets": "snippets",
+    "Snippets": "programs",
     "Subject": "subject",
     "SubjectError": "subject",
     "as_strided_parts": "strided",
-    "backend_subject": "framework",
+    "backend_subject": "kit_subject",
     "check_subject": "runner",
-    "load_subject": "subject",
+    "load_subject": "finding",
     "run": "runner",
     "summarise": "results",
 }

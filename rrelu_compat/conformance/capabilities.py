@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 #: The dtypes of the specification, by the names the suite uses.
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 
+_DTYPE_LISTS = ("dtypes", "partial_dtypes", "flushes_subnormals", "rounds_in_dtype")
+
 #: The method that a claimed capability needs.
 METHODS = {
     "gradients": "vjp",
@@ -23,8 +25,17 @@ METHODS = {
     "device_names": "device_of",
 }
 
+
+def method_of(claim: str, capabilities: Capabilities) -> str:
+    """Return the method that a claim needs; with ``whole_gradients`` it is ``gradient``."""
+    if claim == "gradients" and capabilities.whole_gradients:
+        return "gradient"
+    return METHODS[claim]
+
+
 #: Capabilities that mean nothing without another one.
 IMPLIES = {
+    "whole_gradients": "gradients",
     "double_gradients": "gradients",
     "recompute": "gradients",
     "live_bounds": "layers",
@@ -87,6 +98,24 @@ class Capabilities:
         May be called from several threads at once.
     recompute : tuple of str
         Names of the variants of recomputation (gradient checkpointing) ``recomputed_vjp`` offers.
+    whole_gradients : bool
+        ``gradient(x, g, ...)`` takes the output gradient at once and returns ``(y, gx)``; there is
+        no ``vjp``. What needs two gradients of one forward is not offered then.
+    few_shapes : bool
+        Each new shape is expensive (compiled): examples have one of four.
+    flushes_subnormals : tuple of str
+        A limit: the dtypes in which the platform has no subnormal numbers.
+    rounds_in_dtype : tuple of str
+        A limit: the dtypes in which slope and product are rounded in the dtype itself, not in
+        float32.
+    no_negative_zero : bool
+        A limit: -0.0 comes out as 0.0.
+    no_evaluation : bool
+        A limit: there is no evaluation; ``training=False`` draws, or raises.
+    unchecked_bounds : bool
+        A limit: bounds that make no sense are taken.
+
+    A limit is checked like every claim: one that the subject does not have fails ``platform.*``.
     """
 
     dtypes: tuple[str, ...] = ("float32",)
@@ -111,13 +140,22 @@ class Capabilities:
     device_names: bool = False
     threads: bool = False
     recompute: tuple[str, ...] = ()
+    whole_gradients: bool = False
+    few_shapes: bool = False
+    flushes_subnormals: tuple[str, ...] = ()
+    rounds_in_dtype: tuple[str, ...] = ()
+    no_negative_zero: bool = False
+    no_evaluation: bool = False
+    unchecked_bounds: bool = False
 
     def __post_init__(self) -> None:
-        for field in ("dtypes", "partial_dtypes", "devices", "recompute"):
+        for field in (*_DTYPE_LISTS, "devices", "recompute"):
             claimed = getattr(self, field)
             if isinstance(claimed, str):
-                raise ValueError(f"{field}={claimed!r}: a tuple is allowed, ({claimed!r},)")
-        for field in ("dtypes", "partial_dtypes"):
+                raise ValueError(
+                    f"{field} must be a tuple, got {field}={claimed!r}: pass ({claimed!r},)"
+                )
+        for field in _DTYPE_LISTS:
             for name in getattr(self, field):
                 if name not in DTYPES:
                     raise ValueError(f"{field} has {name!r}: allowed are {', '.join(DTYPES)}")
@@ -125,7 +163,9 @@ class Capabilities:
             raise ValueError("devices=(): at least one device is needed")
         low, high = self.bounds
         if not (low <= 0 <= high and high > 0):
-            raise ValueError(f"bounds={self.bounds!r}: an interval that contains 0 is allowed")
+            raise ValueError(
+                f"bounds must be an interval that contains 0, got bounds={self.bounds!r}"
+            )
         for claim, needed in IMPLIES.items():
             if self.offers(claim) and not self.offers(needed):
                 raise ValueError(f"{claim} is claimed without {needed}, which it needs")
@@ -140,10 +180,40 @@ class Capabilities:
         """Whether a call can be repeated, by a generator or by the default stream's seed."""
         return self.seeding or self.global_seeding
 
-    def offers(self, name: str) -> bool:
-        """Whether the capability `name` is claimed."""
-        return bool(getattr(self, name))
+    @property
+    def evaluation(self) -> bool:
+        """Whether there is an evaluation."""
+        return not self.no_evaluation
 
+    @property
+    def checked_bounds(self) -> bool:
+        """Whether bad bounds are refused."""
+        return not self.unchecked_bounds
+
+    @property
+    def negative_zero(self) -> bool:
+        """Whether there is a -0.0."""
+        return not self.no_negative_zero
+
+    @property
+    def pullbacks(self) -> bool:
+        """Whether a forward can be asked for several gradients."""
+        return self.gradients and not self.whole_gradients
+
+    def offers(self, name: str, dtype: str = "") -> bool:
+        """Whether the capability `name` is claimed, for `dtype` where it is one of dtypes."""
+        if name == "subnormals":
+            return dtype not in self.flushes_subnormals
+        if name == "compute_rounding":
+            return dtype not in self.rounds_in_dtype
+        value = getattr(self, name)
+        if dtype and name in ("flushes_subnormals", "rounds_in_dtype"):
+            return dtype in value
+        return bool(value)
+
+
+#: What a subject has unless it says that its platform has not.
+LIMITED = ("evaluation", "checked_bounds", "negative_zero", "subnormals", "compute_rounding")
 
 #: What a check may need.
 CLAIMS = (
@@ -154,4 +224,6 @@ CLAIMS = (
     ),
     "negative_bounds",
     "any_seeding",
+    "pullbacks",
+    *LIMITED,
 )

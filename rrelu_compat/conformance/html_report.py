@@ -71,16 +71,18 @@ def _every(results: list[Result]) -> str:
     return f'<table class="all">{head}{"".join(lines)}</table>'
 
 
-def page(results: list[Result]) -> str:
+def page(results: list[Result], complete: bool = True) -> str:
     """Return the report as one HTML page."""
     summary = summarise(results)["summary"]
-    verdict = "passed" if succeeded(results) else "failed"
+    verdict = (
+        "passed" if complete and succeeded(results) else "failed" if complete else "not complete"
+    )
     shown = [r for r in results if r.bad] + [r for r in results if r.outcome == "xfailed"]
     details = "".join(map(_detail, shown)) or "<p>None.</p>"
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>RReLU conformance</title>
 <meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>
-<h1>RReLU conformance: <span class="{verdict}">{verdict}</span></h1>
+<h1>RReLU conformance: <span class="{verdict.replace(" ", "-")}">{verdict}</span></h1>
 <p>{summary["executed"]} checks ran on {summary["examples"]} examples in {summary["seconds"]:.1f} s.</p>
 {_counts(results)}
 <h2>Failures, and failures the subject expects</h2>

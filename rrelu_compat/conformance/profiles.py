@@ -14,24 +14,37 @@ class Profile:
     name : str
         "quick", "ci" or "thorough".
     max_examples : int
-        How many examples Hypothesis draws for a case that holds; checks that run once are not counted.
+        How many examples are drawn for a case that holds; checks that run once are not counted.
     seed : int
         The same seed draws the same examples and seeds the same streams.
+    time_limit : float
+        Seconds after which a case is given up, as failed.
+    large : bool
+        Whether checks look at the sizes and periods that take seconds.
     """
 
     name: str
     max_examples: int
     seed: int = 0
+    time_limit: float = 60.0
+    large: bool = False
 
 
 PROFILES = {
     profile.name: profile
-    for profile in (Profile("quick", 12), Profile("ci", 60), Profile("thorough", 1000))
+    for profile in (
+        Profile("quick", 12),
+        Profile("ci", 60, time_limit=300.0, large=True),
+        Profile("thorough", 1000, time_limit=3600.0, large=True),
+    )
 }
 
 
 def profile_of(
-    name: str = "quick", max_examples: int | None = None, seed: int | None = None
+    name: str = "quick",
+    max_examples: int | None = None,
+    seed: int | None = None,
+    time_limit: float | None = None,
 ) -> Profile:
     """Return a profile by name, with what is given replaced.
 
@@ -45,10 +58,16 @@ def profile_of(
     chosen = PROFILES[name]
     if max_examples is not None:
         if max_examples < 1:
-            raise ValueError(f"max_examples={max_examples!r}: at least 1 is allowed")
+            raise ValueError(f"max_examples must be >= 1, got max_examples={max_examples!r}")
         chosen = replace(chosen, max_examples=max_examples)
     if seed is not None:
         if not 0 <= seed < 2**32:
-            raise ValueError(f"seed={seed!r}: 0 to 2**32 - 1 is allowed")
+            raise ValueError(f"seed must be 0 to 2**32 - 1, got seed={seed!r}")
         chosen = replace(chosen, seed=seed)
+    if time_limit is not None:
+        if not time_limit > 0:
+            raise ValueError(
+                f"time_limit must be more than 0 seconds, got time_limit={time_limit!r}"
+            )
+        chosen = replace(chosen, time_limit=time_limit)
     return chosen

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-OUTCOMES = ("passed", "failed", "xfailed", "xpassed", "not-offered")
+OUTCOMES = ("passed", "failed", "follows", "xfailed", "xpassed", "not-offered")
 #: Outcomes that make a run fail.
 BAD = ("failed", "xpassed")
 
@@ -101,14 +101,23 @@ def succeeded(results: list[Result]) -> bool:
     return bool(results) and not idle_subjects(results) and not any(r.bad for r in results)
 
 
-def summarise(results: Iterable[Result]) -> dict[str, Any]:
-    """Return the report as ``docs/conformance-json.md`` describes it, ready for ``json.dump``."""
+def summarise(results: Iterable[Result], complete: bool = True) -> dict[str, Any]:
+    """Return the report as ``docs/conformance-json.md`` describes it, ready for ``json.dump``.
+
+    Parameters
+    ----------
+    results : iterable of Result
+        What ran.
+    complete : bool
+        Whether the run went to its end; False for the report of a run that goes on, or was stopped.
+    """
     results = list(results)
     counts = {outcome: sum(r.outcome == outcome for r in results) for outcome in OUTCOMES}
     return {
         "summary": {
             "schema": 1,
-            "success": succeeded(results),
+            "complete": complete,
+            "success": complete and succeeded(results),
             **counts,
             "executed": executed(results),
             "examples": sum(r.examples for r in results),

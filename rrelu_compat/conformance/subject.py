@@ -1,21 +1,14 @@
-"""The `Subject` protocol: what the suite needs of an RReLU to check it; finding one by name."""
+"""The `Subject` protocol: what the suite needs of an RReLU to check it."""
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from rrelu_compat.conformance.capabilities import METHODS, Capabilities
-from rrelu_compat.conformance.extra import MissingExtraError
+from rrelu_compat.conformance.capabilities import METHODS, Capabilities, method_of
 
 if TYPE_CHECKING:
     import numpy as np
-
-ENTRY_POINT_GROUP = "rrelu_compat.subjects"
-BUILTIN = ("numpy", "torch", "paddle", "cupy", "torch-native", "paddle-native")
 
 _NEEDED = ("name", "capabilities", "from_numpy", "to_numpy", "forward")
 
@@ -35,6 +28,8 @@ class Subject(Protocol):
         seed(n)                seed the stream that is used without a generator
         strides(tensor)        its strides, in elements
         device_of(tensor)      the name of its device
+        gradient(x, g, lower, upper, *, training, inplace=False, generator=None)
+                               (y, gx) at once, instead of vjp, for the claim whole_gradients
         recomputed_vjp(x, lower, upper, *, training, variant, generator=None)
                                like vjp, the forward repeated when the gradient is asked for
         double_vjp(x, g, lower, upper, *, training, generator=None)
@@ -101,7 +96,8 @@ def validate(subject: Any, origin: str) -> Any:
         raise SubjectError(f"subject {origin}: name={subject.name!r} is not a string")
     if not isinstance(subject.capabilities, Capabilities):
         raise SubjectError(f"subject {origin}: capabilities={subject.capabilities!r}: Capabilities")
-    for claim, method in METHODS.items():
+    for claim in METHODS:
+        method = method_of(claim, subject.capabilities)
         if subject.capabilities.offers(claim) and not callable(getattr(subject, method, None)):
             raise SubjectError(f"subject {origin}: claims {claim} but has no {method}()")
     expected = getattr(subject, "expected_failures", {})
@@ -110,75 +106,3 @@ def validate(subject: Any, origin: str) -> Any:
     ):
         raise SubjectError(f"subject {origin}: expected_failures must map case ids to reasons")
     return subject
-
-
-def load_subject(reference: str) -> Any:
-    """Return the subject of a name or of ``module:object``.
-
-    Parameters
-    ----------
-    reference : str
-        "numpy", "torch", "paddle", "cupy", "torch-native" or "paddle-native"; a name of the entry-point group
-        ``rrelu_compat.subjects``; or ``module:object``, where the object is a subject or a callable
-        that makes one, and the module may lie in the working directory.
-
-    Raises
-    ------
-    SubjectError
-        If there is none of that name, or it can't be imported or used.
-
-    Examples
-    --------
-    >>> load_subject("numpy").name
-    'numpy'
-    """
-    try:
-        found = _find(reference)
-        if isinstance(found, type) or not hasattr(found, "capabilities"):
-            found = found()
-    except (SubjectError, MissingExtraError):
-        raise
-    except Exception as error:  # foreign code may raise anything
-        raise SubjectError(
-            f"subject {reference}: can't be loaded: {type(error).__name__}: {error}"
-        ) from error
-    subject = validate(found, reference)
-    if not hasattr(subject, "reference"):
-        # What a printed snippet loads the subject by.
-        subject.reference = reference
-    return subject
-
-
-def _find(reference: str) -> Any:
-    if reference in BUILTIN:
-        family, _, native = reference.partition("-")
-        module = importlib.import_module(f"rrelu_compat.conformance.subjects.{family}_subject")
-        return module.native_subject if native else module.subject
-    if ":" in reference:
-        module_name, _, attributes = reference.partition(":")
-        here = str(Path.cwd())
-        if here not in sys.path:
-            # A console script does not put the working directory on the path; `python -m` does.
-            sys.path.insert(0, here)
-        found: Any = importlib.import_module(module_name)
-        for attribute in attributes.split("."):
-            found = getattr(found, attribute)
-        return found
-    points = _entry_points()
-    if reference not in points:
-        known = ", ".join([*BUILTIN, *points])
-        raise SubjectError(
-            f"subject {reference}: unknown; allowed are {known}, or module:object for your own"
-        )
-    return points[reference].load()
-
-
-def _entry_points() -> dict[str, Any]:
-    from importlib.metadata import entry_points
-
-    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
-
-
-def known_subjects() -> list[str]:
-    """Return the names `load_subject` knows, installed or not."""
-    return [*BUILTIN, *(name for name in _entry_points() if name not in BUILTIN)]

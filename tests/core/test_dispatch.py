@@ -283,6 +283,7 @@ def test_a_missing_framework_names_the_install_command(monkeypatch):
     def missing(name):
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
+    monkeypatch.setattr(dispatch, "_built_in", {})
     monkeypatch.setattr(dispatch.importlib, "import_module", missing)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'rrelu-compat\[torch\]'"):
         rrelu_compat.RReLU(backend="torch")

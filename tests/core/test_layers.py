@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ def tensor(backend, values):
         import paddle
 
         return paddle.to_tensor(values)
-    return np.array(values, np.float32)
+    return np.array(values, None if values is True else np.float32)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -69,7 +71,7 @@ def test_attributes_are_live_and_validated(backend):
     assert layer.spec == RReLUSpec(0.1, 0.5)
     assert float(layer(tensor(backend, [-10.0]))[0]) == np.float32(-10) * np.float32(0.3)
     for attribute, bad, error in (
-        ("lower", 0.7, BoundsError),
+        ("lower", float("inf"), BoundsError),
         ("upper", "x", TypeError),
         ("inplace", 1, TypeError),
         ("name", 1, TypeError),
@@ -80,6 +82,80 @@ def test_attributes_are_live_and_validated(backend):
     assert layer.spec == RReLUSpec(0.1, 0.5)
     layer.spec = RReLUSpec(2, 3)  # moves both bounds past the old ones at once
     assert (layer.lower, layer.upper) == (2.0, 3.0)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_bounds_may_be_out_of_order_until_the_next_call(backend, training):
+    layer = RReLU(0.1, 0.3, backend=backend)
+    layer.train() if training else layer.eval()
+    layer.lower = 0.5
+    for twin in (layer, copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert "0.5" in repr(twin)
+        for use in (
+            lambda twin=twin: twin(tensor(backend, [-1.0])),
+            lambda twin=twin: twin.spec,
+            lambda twin=twin: RReLUSpec.from_layer(twin),
+        ):
+            with pytest.raises(
+                BoundsError, match=r"lower must be <= upper, got lower=0.5, upper=0.3"
+            ):
+                use()
+        twin.upper = 0.5
+        assert twin.spec == RReLUSpec(0.5, 0.5)
+        assert float(twin(tensor(backend, [-1.0]))[0]) == -0.5
+
+
+@pytest.mark.parametrize("backend", ["torch", "paddle"])
+def test_a_subclass_may_run_the_constructor_of_the_base_class_alone(backend):
+    shim = type(RReLU(backend=backend))
+    base = shim.__mro__[-2]
+
+    class Alone(shim):
+        def __init__(self):
+            base.__init__(self)
+            self.lower = 0.5  # above the default upper bound
+            self.upper = 0.5
+
+    assert base.__name__ in ("Module", "Layer")
+    layer = Alone()
+    assert layer.generator is None
+    assert (layer.inplace, layer.name) == (False, None)
+    assert float(layer(tensor(backend, [-1.0]))[0]) == -0.5
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_bound_may_stand_in_an_array_or_tensor_without_axes(backend):
+    bound = tensor(backend, 0.5)
+    assert RReLUSpec(bound, bound) == RReLUSpec(0.5, 0.5)
+    x = tensor(backend, [-1.0])
+    assert float(rrelu(x, bound, bound, training=True)[0]) == -0.5
+    # What it holds now counts, not what it held.
+    bound[...] = 0.25
+    assert float(rrelu(x, bound, bound, training=True)[0]) == -0.25
+    layer = RReLU(bound, bound, backend=backend)
+    if backend != "paddle":  # its layers make buffers of tensors that are assigned
+        layer.upper = bound
+    assert layer.spec == RReLUSpec(0.25, 0.25)
+    with pytest.raises(TypeError, match="lower="):
+        RReLUSpec(tensor(backend, [0.5]))
+    with pytest.raises(TypeError, match="lower="):
+        RReLUSpec(tensor(backend, True))
+
+
+def test_a_bound_with_a_gradient_or_without_a_value_is_refused():
+    import paddle
+    import torch
+
+    weight = paddle.to_tensor(0.1)
+    weight.stop_gradient = False
+    for bound, cure in (
+        (torch.tensor(0.1, requires_grad=True), r"upper\.detach\(\)"),
+        (weight, r"upper\.detach\(\)"),
+        (torch.tensor(0.1, device="meta"), "without a value"),
+    ):
+        with pytest.raises(TypeError, match=f"upper must be a number, got a tensor .*{cure}"):
+            RReLUSpec(0.0, bound)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -135,3 +211,32 @@ def test_the_plain_layer_takes_any_tensor():
     )
     with pytest.raises(TypeError, match="mode=1"):
         layer.train(1)
+
+
+EARLY = """
+import numpy as np
+import rrelu_compat
+
+early = rrelu_compat.RReLU(0.5, 0.5)
+assert early(np.array([-1.0]))[0] == -0.5
+import {framework}
+
+x = {framework}.ones([1]) * -1
+for layer in (early, early.eval()):
+    try:
+        layer(x)
+    except RuntimeError as error:
+        assert 'built before {framework} was imported' in str(error), error
+        assert 'backend="{framework}"' in str(error), error
+    else:
+        raise AssertionError("taken")
+assert float(rrelu_compat.numpy.RReLU(0.5, 0.5)(x)[0]) == -0.5
+assert float(rrelu_compat.RReLU(0.5, 0.5)(x)[0]) == -0.5
+"""
+
+
+@pytest.mark.parametrize("framework", ["torch", "paddle"])
+def test_a_layer_built_before_its_framework_is_refused_there(framework):
+    code = "import rrelu_compat.numpy\n" + EARLY.replace("{framework}", framework)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

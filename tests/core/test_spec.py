@@ -43,7 +43,7 @@ def test_negative_zero_becomes_zero():
 
 @pytest.mark.parametrize(
     "value",
-    [True, np.True_, "0.1", None, 1j, np.array(0.1), np.array([0.1]), [0.1], np.complex64(1)],
+    [True, np.True_, "0.1", None, 1j, np.array([0.1]), [0.1], np.complex64(1)],
 )
 @pytest.mark.parametrize("argument", ["lower", "upper"])
 def test_a_bound_of_a_wrong_type_is_a_type_error_that_names_it(argument, value):
@@ -51,15 +51,6 @@ def test_a_bound_of_a_wrong_type_is_a_type_error_that_names_it(argument, value):
         TypeError, match=rf"{argument} must be a real number .*, got {type(value).__name__}"
     ):
         RReLUSpec(**{argument: value})
-
-
-def test_tensors_are_no_bounds():
-    import paddle
-    import torch
-
-    for tensor in (torch.tensor(0.1), paddle.to_tensor(0.1)):
-        with pytest.raises(TypeError, match="lower="):
-            RReLUSpec(lower=tensor)
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 10**400, np.float32("inf")])

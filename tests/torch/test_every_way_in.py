@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from torch import nn
 
 import rrelu_compat
 from rrelu_compat import RReLUSpec
-from rrelu_compat.torch import RReLU, rrelu
+from rrelu_compat.torch import RReLU, rrelu, rrelu_
 
 WAYS = {
     "layer": lambda lower, upper: RReLU(lower, upper),
@@ -25,7 +26,6 @@ WAYS = {
 
 @pytest.fixture(autouse=True)
 def _fresh_graphs():
-    rrelu_compat.rrelu(torch.ones(1), training=False)  # the backend is loaded before it is compiled
     torch._dynamo.reset()
     yield
     torch._dynamo.reset()
@@ -117,6 +117,91 @@ def test_scripted_evaluation_loads_without_this_package_and_refuses_training(tmp
         scripted.train()(torch.ones(2, 3))
 
 
+def scripted_drop_in(x, training: bool, inplace: bool):
+    return rrelu(x, 0.1, 0.3, training, inplace)
+
+
+def scripted_in_place(x, training: bool, inplace: bool):
+    return rrelu_(x, 0.1, 0.3, training)
+
+
+def scripted_neutral(x, training: bool, inplace: bool):
+    return rrelu_compat.rrelu(x, 0.1, 0.3, training=training, inplace=inplace)
+
+
+def scripted_torch(x, training: bool, inplace: bool):
+    return rrelu_compat.torch_rrelu(x, 0.1, 0.3, training, inplace)
+
+
+def scripted_paddle(x, training: bool, inplace: bool):
+    return rrelu_compat.paddle_rrelu(x, 0.1, 0.3, training, inplace=inplace)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("inplace", [True, False])
+@pytest.mark.parametrize(
+    "function",
+    [scripted_drop_in, scripted_in_place, scripted_neutral, scripted_torch, scripted_paddle],
+)
+def test_functions_are_scripted_where_they_are_called(function, inplace, training):
+    scripted = torch.jit.script(function)
+    results = []
+    for run in (function, scripted):
+        rrelu_compat.manual_seed(1)
+        x = torch.linspace(-2, 2, 9, requires_grad=True)
+        h = x * 1
+        y = run(h, training, inplace)
+        assert torch.equal(y, h) == (inplace or function is scripted_in_place)
+        y.sum().backward()
+        results.append((y, x.grad))
+    for a, b in zip(*results, strict=True):
+        assert torch.equal(a[x != 0], b[x != 0])
+
+
+def fourth(x):
+    return rrelu_compat.rrelu(x, 0.1, 0.3, True)
+
+
+def unsaid(x):
+    return rrelu_compat.rrelu(x, 0.1, 0.3)
+
+
+def unordered(x):
+    return rrelu(x, 0.5, 0.3)
+
+
+def test_scripted_functions_refuse_what_the_others_refuse():
+    with pytest.raises(RuntimeError, match="argument 'positional'"):
+        torch.jit.script(fourth)
+    for function, message in (
+        (unsaid, "training=True or training=False by name"),
+        (unordered, "lower must be <= upper, got lower=0.5, upper="),
+    ):
+        scripted = torch.jit.script(function)
+        with pytest.raises(torch.jit.Error, match=message):
+            scripted(torch.ones(2))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("strategy", ["forward-mode", "reverse-mode"])
+def test_jacobians_of_a_training_call(way, strategy):
+    x = torch.randn(4, 3)
+    function = WAYS[way](0.1, 0.3)
+    rrelu_compat.manual_seed(1)
+    found = torch.autograd.functional.jacobian(function, x, vectorize=True, strategy=strategy)
+    rrelu_compat.manual_seed(1)
+    y = function(x)
+    assert torch.allclose(found.reshape(12, 12) @ x.flatten(), y.flatten())
+
+
+NEUTRAL = """
+        import rrelu_compat
+        class Net(torch.nn.Module):
+            def forward(self, x):
+                return rrelu_compat.rrelu(x * 2, 0.1, 0.3, training=self.training)
+        net, x = Net(), torch.randn(9)
+"""
+
 FIRST_USES = {
     "fake mode": """
         from torch._subclasses.fake_tensor import FakeTensorMode
@@ -129,6 +214,24 @@ FIRST_USES = {
         f = lambda x: rrelu_compat.rrelu(x, 0.1, 0.3, training=True).sum()
         torch.func.grad(f)(torch.randn(9))
         """,
+    "neutral in a compiled function": NEUTRAL
+    + "        torch.compile(net, fullgraph=True, backend='aot_eager')(x)",
+    "neutral, its function compiled before it is imported": """
+        compiled = torch.compile(lambda x, f: f(x * 2, 0.1, 0.3, training=True), fullgraph=True)
+        import rrelu_compat
+        torch._dynamo.config.suppress_errors = False
+        compiled(torch.randn(9), rrelu_compat.rrelu)
+        """,
+    "neutral in trace": NEUTRAL + "        torch.jit.trace(net, x, check_trace=False)(x)",
+    "neutral, after its backend was forgotten": NEUTRAL
+    + """
+        net(x)
+        class Backend:
+            name = "other"
+            is_tensor = apply = layer = info = lambda *a: False
+        rrelu_compat.register_backend(Backend())
+        torch.compile(net, fullgraph=True, backend="aot_eager")(x)
+        """,
     "inference mode": """
         with torch.inference_mode():
             from rrelu_compat.torch import RReLU
@@ -139,8 +242,6 @@ FIRST_USES = {
 
 @pytest.mark.parametrize("context", FIRST_USES)
 def test_the_first_use_may_be_in_any_context(context):
-    import textwrap
-
     code = (
         "import torch\n"
         + textwrap.dedent(FIRST_USES[context])

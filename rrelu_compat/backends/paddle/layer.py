@@ -161,6 +161,13 @@ class RReLU(RReLULayer, NATIVE):  # type: ignore[misc, valid-type]  # Paddle is 
         NATIVE.__init__(self, spec.lower, spec.upper, **native)
         self.generator = generator
 
+    def _replace(self, **changes: Any) -> None:
+        for name, value in changes.items():
+            if isinstance(value, paddle.Tensor):
+                # Layer.__setattr__ makes a buffer of it unless this raises.
+                raise TypeError(f"{name} must be a number, got a tensor: pass float({name})")
+        super()._replace(**changes)
+
     _lower = RReLULayer.lower
     _upper = RReLULayer.upper
     _name = RReLULayer.name

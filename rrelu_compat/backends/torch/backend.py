@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
 from rrelu_compat import kernels
-from rrelu_compat.backends.torch import private
+from rrelu_compat.backends.torch import private, script
 from rrelu_compat.backends.torch.layer import NATIVE, RReLU, apply_spec, rrelu
 from rrelu_compat.kernels import cuda
 from rrelu_compat.spec import RReLUSpec
@@ -19,6 +20,10 @@ class TorchBackend:
     name = "torch"
     apply = staticmethod(apply_spec)
     function = staticmethod(rrelu)
+    #: What TorchScript compiles in the place of the neutral functions.
+    scripted = MappingProxyType(
+        {"rrelu": script.neutral, "torch_rrelu": script.rrelu, "paddle_rrelu": script.paddle_rrelu}
+    )
 
     def is_tensor(self, x: object) -> bool:
         """Whether `x` is a ``torch.Tensor``."""

@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-_shape_and_offset = private.lookup(
-    "torch.distributed.tensor._utils:compute_local_shape_and_global_offset", "RReLU of a DTensor"
-)
-
-
 def _agreement(mesh: Any) -> Callable[[int], int]:
     """Return what makes a seed that each rank drew for itself the same on the whole mesh."""
 
@@ -102,10 +97,22 @@ def _key(x: DTensor, lower: float, upper: float, training: bool, generator: Any)
 
 def _index(x: DTensor) -> tuple[int, list[int]]:
     """Return the index of the first local element in the whole tensor, and the strides of indices."""
-    shape = tuple(x.shape)
-    strides = list(c_strides(shape))
-    _, offset = _shape_and_offset(x.shape, x.device_mesh, x.placements)
-    return sum(o * s for o, s in zip(offset, strides, strict=True)), strides
+    sizes = list(x.shape)
+    strides = list(c_strides(tuple(sizes)))
+    mesh = x.device_mesh
+    place: Any = mesh.get_coordinate()
+    first = 0
+    # Like torch.chunk: all parts but the last ones are as long as the first. (Not by PyTorch's own private
+    # function: Dynamo of 2.11 does not trace it.)
+    placements: Any = x.placements if place is not None else ()
+    for dim, placement in enumerate(placements):
+        if placement.is_shard():
+            axis = placement.dim
+            part = -(-sizes[axis] // mesh.size(dim))
+            start = min(part * place[dim], sizes[axis])
+            sizes[axis] = min(part, sizes[axis] - start)
+            first += start * strides[axis]
+    return first, strides
 
 
 def _sharded_as(x: DTensor, local: Tensor) -> DTensor:

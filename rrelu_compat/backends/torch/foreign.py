@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rrelu_compat.backends.torch import script
 from rrelu_compat.backends.torch.layer import rrelu
 from rrelu_compat.layers import inplace_or_name
 from rrelu_compat.spec import LOWER, UPPER
@@ -82,6 +83,9 @@ def paddle_rrelu_(
     """
     return paddle_rrelu(x, lower, upper, training, name, inplace=True, generator=generator)
 
+
+# What TorchScript compiles in its place.
+vars(paddle_rrelu)["__prepare_scriptable__"] = lambda: script.paddle_rrelu
 
 # Registries that go by a function's name find the one they found; pickle goes by __qualname__.
 paddle_rrelu.__name__, paddle_rrelu_.__name__ = "rrelu", "rrelu_"

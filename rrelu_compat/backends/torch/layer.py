@@ -209,6 +209,10 @@ class RReLU(RReLULayer, NATIVE):
         return twin
 
 
+# What TorchScript compiles in their place.
+for _function, _scripted in ((rrelu, script.rrelu), (rrelu_, script.rrelu_)):
+    vars(_function)["__prepare_scriptable__"] = lambda scripted=_scripted: scripted
+
 # Where users import them from: pickles, printed graphs and error messages say so.
 for _public in (rrelu, rrelu_, RReLU):
     _public.__module__ = "rrelu_compat.torch"

@@ -67,8 +67,9 @@ def lookup(path: str, feature: str) -> Any:
         If this PyTorch does not have it; names the feature.
     """
     module, _, attribute = path.partition(":")
+    names = attribute.split(".") if attribute else []
     try:
-        return functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
+        return functools.reduce(getattr, names, importlib.import_module(module))
     except (ImportError, AttributeError) as error:
         raise missing(path.replace(":", "."), feature) from error
 
@@ -79,6 +80,12 @@ def clear_interpreters() -> Any:
     return lookup(path, "RReLU under torch.func")()
 
 
+def without_vmap_mode() -> Any:
+    """Allow draws below ``torch.autograd.functional`` with ``vectorize=True``: a context manager."""
+    core = lookup("torch._C", "RReLU under autograd.functional with vectorize=True")
+    return core._ExcludeDispatchKeyGuard(core.DispatchKeySet(core._parse_dispatch_key("VmapMode")))
+
+
 @contextlib.contextmanager
 def outside() -> Iterator[None]:
     """Leave every mode and transform for a while: what is made here is a plain tensor, for later too."""
@@ -87,6 +94,10 @@ def outside() -> Iterator[None]:
             stack.enter_context(clear_interpreters())
         stack.enter_context(disable_current_modes())
         stack.enter_context(torch.inference_mode(False))
+        tracer = lookup("torch._C:_get_tracing_state", "first use under torch.jit.trace")()
+        resume = lookup("torch._C:_set_tracing_state", "first use under torch.jit.trace")
+        resume(None)
+        stack.callback(resume, tracer)
         yield
 
 
@@ -251,6 +262,31 @@ def _levels_are_seen() -> bool:
     return inside and not forward_ad_active()
 
 
+def _tracing_is_left() -> bool:
+    seen = []
+
+    def look(x: Any) -> Any:
+        with outside():
+            seen.append(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+        seen.append(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+        return x + 1
+
+    torch.jit.trace(look, torch.zeros(1), check_trace=False)  # type: ignore[no-untyped-call]
+    return seen == [False, True]
+
+
+def _draws_under_vmap() -> bool:
+    def look(x: Any) -> Any:
+        with without_vmap_mode():
+            torch.empty(1).random_(generator=torch.Generator())
+        return x
+
+    torch.autograd.functional.jacobian(  # type: ignore[no-untyped-call]
+        look, torch.zeros(1), vectorize=True, strategy="forward-mode"
+    )
+    return True
+
+
 #: What each feature stands on.
 USES = (
     Use("torch._C._dispatch_keys", "any call", _plain_keys_differ),
@@ -280,6 +316,8 @@ USES = (
         "in place on a view",
         lambda: not may_change_in_place(torch.zeros(2, requires_grad=True).clone().unbind()[0]),
     ),
+    Use("torch._C._set_tracing_state", "first use under torch.jit.trace", _tracing_is_left),
+    Use("torch._C._ExcludeDispatchKeyGuard", "jacobian(vectorize=True)", _draws_under_vmap),
 )
 
 

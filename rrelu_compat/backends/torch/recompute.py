@@ -148,7 +148,7 @@ def _on_stack(under_hooks: bool) -> _Around:
         if code.co_filename == _CHECKPOINT_FILE:
             if name == "unpack_hook" and under_hooks:
                 break
-            if name == "checkpoint":
+            if "gen" in code.co_varnames:  # "checkpoint", or from 2.14 on its "_checkpoint_impl"
                 checkpoints.append(frame)
         if code.co_argcount or code.co_flags & 4:  # 4: *args
             first = code.co_varnames[0]

@@ -1,4 +1,4 @@
-"""TorchScript: the operator of a training call, and the module that a layer becomes."""
+"""TorchScript: the operator of a training call, and what layers and functions become."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rrelu_compat.backends.torch.ops import library
 from rrelu_compat.backends.torch.routes import apply
-from rrelu_compat.spec import RReLUSpec
+from rrelu_compat.spec import LOWER, UPPER, RReLUSpec
 
 
 @torch.library.impl(library, "train", "CompositeImplicitAutograd")
@@ -63,6 +63,55 @@ def _evaluate(input: Tensor, slope: float, inplace: bool) -> Tensor:
     if inplace and slope < 0.0:  # PyTorch can't differentiate that in place
         return input.copy_(F.leaky_relu(input.clone(), slope))
     return F.leaky_relu(input, slope, inplace)
+
+
+def rrelu(
+    input: Tensor,
+    lower: float = LOWER,
+    upper: float = UPPER,
+    training: bool = False,
+    inplace: bool = False,
+) -> Tensor:
+    """What `rrelu_compat.torch.rrelu` is in a scripted function."""
+    if lower > upper:
+        raise ValueError(f"lower must be <= upper, got lower={lower}, upper={upper}")
+    if training:
+        y: Tensor = torch.ops.rrelu_compat_v2.train(input, lower, upper)
+        return input.copy_(y) if inplace else y
+    return _evaluate(input, (lower + upper) / 2, inplace)
+
+
+def rrelu_(
+    input: Tensor, lower: float = LOWER, upper: float = UPPER, training: bool = False
+) -> Tensor:
+    """What `rrelu_compat.torch.rrelu_` is in a scripted function."""
+    return rrelu(input, lower, upper, training, True)
+
+
+def neutral(
+    x: Tensor,
+    lower: float = LOWER,
+    upper: float = UPPER,
+    positional: dict[str, str] | None = None,  # nobody has one
+    training: bool | None = None,
+    inplace: bool = False,
+) -> Tensor:
+    """What `rrelu_compat.rrelu` is in a scripted function."""
+    if training is None:
+        raise ValueError("rrelu() needs training=True or training=False by name")
+    return rrelu(x, lower, upper, training, inplace)
+
+
+def paddle_rrelu(
+    x: Tensor,
+    lower: float = LOWER,
+    upper: float = UPPER,
+    training: bool = True,
+    name: str | None = None,
+    inplace: bool = False,
+) -> Tensor:
+    """What the functions with Paddle's signature are in a scripted function."""
+    return rrelu(x, lower, upper, training, inplace)
 
 
 def scriptable(spec: RReLUSpec, training: bool, generator: Any) -> torch.nn.Module:

@@ -46,10 +46,7 @@ _drawing = lock_that_forks_wait_for()
 
 #: What graphs without a Generator thread through their draws, so that these keep their order and number.
 FRAMEWORK_STATE = np.zeros(2, dtype=np.uint64)
-with (
-    torch.inference_mode(False),
-    private.disable_current_modes(),
-):  # the first import may be under one
+with private.outside():  # the first import may be anywhere
     FRAMEWORK_TENSOR = torch.from_numpy(FRAMEWORK_STATE).view(torch.int64)
 
 
@@ -129,6 +126,7 @@ def take_anywhere(generator: Any, what: Any, agree: Callable[[int], int] | None 
         if private.functorch_active():
             stack.enter_context(private.clear_interpreters())
         stack.enter_context(private.disable_current_modes())
+        stack.enter_context(private.without_vmap_mode())
         return take(generator, what, agree)
 
 

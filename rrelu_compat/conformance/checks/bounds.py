@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rrelu_compat.conformance.case import BOTH, check
+from rrelu_compat.conformance.arithmetic import branch, mean_slope
 from rrelu_compat.conformance.checks.forward import between
-from rrelu_compat.conformance.numerics import branch, mean_slope
+from rrelu_compat.conformance.registry import BOTH, TRAIN, check
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.trial import Trial
@@ -63,4 +63,22 @@ def zero(t: Trial) -> None:
 def double_precision(t: Trial) -> None:
     """In float64 the bounds are used in double precision."""
     x = np.array([-1.0]).astype(t.dtype)
-    t.equal(t.forward(x, 0.1, 0.1), branch(x, 0.1), "y", x)
+    t.specified(t.forward(x, 0.1, 0.1), branch(x, 0.1), x)
+
+
+@check(modes=TRAIN, dtypes=("float32", "float64"), once=True)
+def tiny_width(t: Trial) -> None:
+    """Bounds that are close together give different slopes between them."""
+    x, lower, upper = t.minus_ones(4096), 0.5, 0.5 + 2.0**-18
+    y = t.forward(x, lower, upper)
+    between(t, y, x, lower, upper)
+    t.ensure(np.unique(y).size > 8, f"4096 slopes have {np.unique(y).size} different values")
+
+
+@check(modes=BOTH, once=True)
+def large(t: Trial) -> None:
+    """Bounds of 100 and 200 are taken as they are."""
+    _accepted(t, 100.0, 200.0)
+    if t.training:
+        slopes = -t.forward(t.minus_ones(4096), 100.0, 200.0).astype(np.float64)
+        t.ensure(slopes.max() > 195, f"the largest of 4096 slopes is {slopes.max():.1f}")

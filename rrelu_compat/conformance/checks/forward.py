@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rrelu_compat.conformance.case import BOTH, TRAIN, check
-from rrelu_compat.conformance.numerics import Array, ordered, product
+from rrelu_compat.conformance.arithmetic import Array, branch, ordered, product
+from rrelu_compat.conformance.registry import BOTH, TRAIN, check
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.trial import Trial
@@ -17,8 +17,10 @@ def between(t: Trial, y: Array, x: Array, lower: float, upper: float) -> None:
     """Fail unless each negative element's result lies between the rounded products with the bounds."""
     t.like(y, x, "y")
     low, high = ordered(product(lower, x), product(upper, x))
+    good = (x >= 0) | ((low <= y) & (y <= high))
+    good |= t.within_limits(y, low) | t.within_limits(y, high)
     t.holds(
-        (x >= 0) | ((low <= y) & (y <= high)),
+        good,
         lambda at: (
             f"y{at} = {y[at]} for x{at} = {x[at]}: between {low[at]} and {high[at]} is allowed "
             f"with lower={lower!r}, upper={upper!r}"
@@ -54,7 +56,7 @@ def equal_bounds(t: Trial) -> None:
     y = t.forward(x, lower, lower)
     t.like(y, x, "y")
     side = x < 0
-    t.equal(y[side], expected[side], "y[x < 0]", x[side])
+    t.specified(y[side], expected[side], x[side], "y[x < 0]")
 
 
 @check(modes=BOTH, inplace=OUT_AND_IN)
@@ -97,3 +99,28 @@ def result_is_new(t: Trial) -> None:
     """Without inplace the result is another tensor, not the input."""
     x = t.tensor(t.draw_values("moderate", (3,)))
     t.ensure(t.apply(x, 0.125, 0.25) is not x, "y is x itself without inplace")
+
+
+@check(modes=TRAIN, inplace=OUT_AND_IN)
+def product_rounding(t: Trial) -> None:
+    """With lower == upper the product is rounded once, from the compute dtype, for any slope."""
+    x = t.draw_array("moderate")
+    for slope in (0.1, 1 / 3):
+        t.specified(t.forward(x, slope, slope), branch(x, slope), x)
+
+
+@check(modes=BOTH, once=True)
+def positive_result_is_new(t: Trial) -> None:
+    """Without inplace the result of an input that is all positive is another tensor too."""
+    x = t.tensor(-t.minus_ones(5))
+    t.ensure(t.apply(x, 0.125, 0.25) is not x, "y is x itself without inplace")
+
+
+@check(modes=BOTH)
+def results_are_apart(t: Trial) -> None:
+    """A result stays what it is when there is another call of the same shape."""
+    x = t.draw_values("moderate", (6,))
+    y = t.apply(t.tensor(x), 0.0, 1.0)
+    kept = t.numpy(y)
+    t.apply(t.tensor((-x).astype(x.dtype)), 0.0, 1.0)
+    t.equal(t.numpy(y), kept, "y after another call")

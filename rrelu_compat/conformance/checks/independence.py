@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rrelu_compat.conformance.case import TRAIN, check
 from rrelu_compat.conformance.checks.distribution import FALSE_ALARM, uniforms
 from rrelu_compat.conformance.extra import require
+from rrelu_compat.conformance.registry import TRAIN, check
 
 if TYPE_CHECKING:
-    from rrelu_compat.conformance.numerics import Array
+    from rrelu_compat.conformance.arithmetic import Array
     from rrelu_compat.conformance.trial import Trial
 
 COUNT = 2**15
@@ -114,3 +114,54 @@ def seeds(t: Trial) -> None:
         for k in range(2)
     )
     _unrelated(t, a, b, "two seeds")
+
+
+_WINDOW = 16
+
+
+def _returns(y: Array, window: int = _WINDOW) -> tuple[int, int] | None:
+    """Return the starts of two equal runs of `window` elements, None if there are none."""
+    words = np.ascontiguousarray(y).view(f"u{y.dtype.itemsize}").astype(np.uint64)
+    count = words.size - window + 1
+    key = np.zeros(count, np.uint64)
+    for k in range(window):
+        key = key * np.uint64(0x9E3779B97F4A7C15) + words[k : k + count]
+        key ^= key >> np.uint64(29)
+    order = np.argsort(key, kind="stable")
+    same = np.flatnonzero(key[order][1:] == key[order][:-1])
+    for place in same:
+        first, second = sorted((int(order[place]), int(order[place + 1])))
+        if bool((words[first : first + window] == words[second : second + window]).all()):
+            return first, second
+    return None
+
+
+@check(modes=TRAIN, once=True)
+def never_returns(t: Trial) -> None:
+    """No run of 16 slopes occurs twice in a tensor of 1.1 million elements (4.4 million in `ci`)."""
+    y = t.forward(t.minus_ones((2**22 + 2**18) if t.large else 2**20 + 2**17), 0.0, 1.0)
+    if found := _returns(y):
+        t.fail(f"the slopes from element {found[0]} on return at element {found[1]}")
+
+
+@check(modes=TRAIN, once=True)
+def calls_share_nothing(t: Trial) -> None:
+    """No run of 16 slopes occurs in two calls, at whatever place."""
+    size = 2**18
+    x = t.minus_ones(size)
+    if found := _returns(np.concatenate([t.forward(x, 0.0, 1.0) for _ in range(4)])):
+        (a, i), (b, j) = (divmod(at, size) for at in found)
+        t.fail(f"the slopes of call {a} from element {i} on are those of call {b} from {j} on")
+
+
+@check(modes=TRAIN, needs=("seeding",), once=True)
+def seeds_share_nothing(t: Trial) -> None:
+    """No run of 16 slopes occurs in the streams of two of four neighbouring seeds."""
+    size = 2**18
+    x = t.minus_ones(size)
+    every = [t.forward(x, 0.0, 1.0, generator=t.generator(t.seed + k)) for k in range(4)]
+    if found := _returns(np.concatenate(every)):
+        (a, i), (b, j) = (divmod(at, size) for at in found)
+        t.fail(
+            f"the slopes of seed {t.seed + a} from {i} on are those of seed {t.seed + b} from {j}"
+        )

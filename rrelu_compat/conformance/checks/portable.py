@@ -8,9 +8,9 @@ import numpy as np
 
 import rrelu_compat
 from rrelu_compat import generator as process
-from rrelu_compat.conformance.case import TRAIN, check
-from rrelu_compat.conformance.numerics import Array, branch, compute_dtype, product
-from rrelu_compat.conformance.snippets import Step
+from rrelu_compat.conformance.arithmetic import Array, branch, compute_dtype, product
+from rrelu_compat.conformance.programs import Step
+from rrelu_compat.conformance.registry import TRAIN, check
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.trial import Trial
@@ -41,12 +41,12 @@ def gradient(t: Trial) -> None:
     x = t.draw_array("any")
     lower, upper = t.draw_any_bounds()
     g = t.draw_values("any", x.shape)
-    _, pullback = t.vjp(x, lower, upper, generator=t.generator(t.seed))
+    _, gx = t.gradient(x, g, lower, upper, generator=t.generator(t.seed))
     slopes = rrelu_compat.slopes(
         x.shape, lower, upper, seed=t.seed, call=0, dtype=compute_dtype(t.dtype).name
     )
     expected = np.where(x >= 0, g, product(slopes, g)).astype(g.dtype)
-    t.equal(pullback(g), expected, "the gradient", x)
+    t.equal(gx, expected, "the gradient", x)
 
 
 @check(modes=TRAIN, inplace=(False, True), needs=("portable_slopes", "strided"))
@@ -58,7 +58,7 @@ def layouts(t: Trial) -> None:
     t.equal(y, defined(t, x, 0.125, 0.25, t.seed, 0), "y", x)
 
 
-@check(modes=TRAIN, needs=NEEDS, once=True)
+@check(modes=TRAIN, needs=("portable_slopes", "evaluation"), once=True)
 def evaluation_takes_no_call(t: Trial) -> None:
     """An evaluation takes no call number."""
     x, generator = t.minus_ones(32), t.generator(t.seed)
@@ -70,7 +70,7 @@ def evaluation_takes_no_call(t: Trial) -> None:
 @check(modes=TRAIN, needs=NEEDS, once=True)
 def large(t: Trial) -> None:
     """A tensor large enough for several threads has the slopes of the definition."""
-    x = t.rng().uniform(-2.0, 1.0, 2**19 + 5).astype(t.dtype)
+    x = t.spread((2**19 + 5,), -2.0, 1.0)
     y = t.forward(x, 0.1, 0.3, generator=t.generator(t.seed))
     t.equal(y, defined(t, x, 0.1, 0.3, t.seed, 0), "y", x)
 
@@ -87,14 +87,15 @@ def extreme_seeds(t: Trial) -> None:
 @check(modes=TRAIN, needs=("manual_seed",), once=True)
 def manual_seed(t: Trial) -> None:
     """After rrelu_compat.manual_seed(s) call k without a generator uses the slopes of (s, k)."""
-    x = t.minus_ones(33)
+    # Another seed than that of the default stream.
+    x, seed = t.minus_ones(33), t.seed + 1
     try:
-        t.steps.append(_manual_seed_step(t.seed))
-        rrelu_compat.manual_seed(t.seed)
+        t.steps.append(_manual_seed_step(seed))
+        rrelu_compat.manual_seed(seed)
         for call in range(3):
             t.equal(
                 t.forward(x, 0.0, 1.0),
-                defined(t, x, 0.0, 1.0, t.seed, call),
+                defined(t, x, 0.0, 1.0, seed, call),
                 f"y of call {call}",
                 x,
             )
@@ -104,3 +105,23 @@ def manual_seed(t: Trial) -> None:
 
 def _manual_seed_step(seed: int) -> Step:
     return Step("expression", {"text": f"__import__('rrelu_compat').manual_seed({seed})"})
+
+
+@check(modes=TRAIN, needs=NEEDS, once=True)
+def every_call_counts(t: Trial) -> None:
+    """A training call takes a call number whatever the elements are: all positive, or none."""
+    x = t.minus_ones(16)
+    for between_calls in (-x, x[:0]):
+        generator = t.generator(t.seed)
+        t.forward(between_calls, 0.0, 1.0, generator=generator)
+        y = t.forward(x, 0.0, 1.0, generator=generator)
+        t.equal(y, defined(t, x, 0.0, 1.0, t.seed, 1), "y of call 1", x)
+
+
+@check(modes=TRAIN, needs=NEEDS, once=True)
+def beyond_20_bits(t: Trial) -> None:
+    """Elements from 2**20 on have the slopes of the definition."""
+    x = t.minus_ones(2**20 + 33)
+    y = t.forward(x, 0.0, 1.0, generator=t.generator(t.seed))
+    last = slice(2**20 - 33, None)
+    t.equal(y[last], defined(t, x, 0.0, 1.0, t.seed, 0)[last], "y[2**20 - 33:]", x[last])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rrelu_compat.conformance.case import RECOMPUTE, check
+from rrelu_compat.conformance.registry import RECOMPUTE, check
 
 if TYPE_CHECKING:
-    from rrelu_compat.conformance.calls import Pullback
-    from rrelu_compat.conformance.numerics import Array
+    from rrelu_compat.conformance.arithmetic import Array
+    from rrelu_compat.conformance.recorder import Pullback
     from rrelu_compat.conformance.trial import Trial
 
 NEEDS = ("recompute",)
@@ -66,3 +66,13 @@ def stream_goes_on(t: Trial) -> None:
     y, pullback = t.recomputed(x, *BOUNDS, generator=disturbed)
     _right(t, y, pullback, x)
     t.equal(t.forward(x, *BOUNDS, generator=disturbed), expected, "y after a recomputation")
+
+
+@check(modes=RECOMPUTE, needs=NEEDS)
+def two_segments_backwards(t: Trial) -> None:
+    """Two segments, gone back through from the last to the first, have each their own slopes."""
+    x = t.draw_values("moderate", (4,))
+    first = t.recomputed(x, *BOUNDS)
+    second = t.recomputed(x, *BOUNDS)
+    _right(t, *second, x)
+    _right(t, *first, x)

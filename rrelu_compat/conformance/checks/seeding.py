@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rrelu_compat.conformance.case import TRAIN, check
-from rrelu_compat.conformance.numerics import Array, same_bits
+from rrelu_compat.conformance.arithmetic import Array, same_bits
+from rrelu_compat.conformance.registry import TRAIN, check
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.trial import Trial
@@ -62,7 +62,7 @@ def generator_advances(t: Trial) -> None:
     t.ensure(bool((first != second).any()), "two calls with one generator gave the same slopes")
 
 
-@check(modes=TRAIN, needs=SEEDED)
+@check(modes=TRAIN, needs=("seeding", "evaluation"))
 def evaluation_draws_nothing(t: Trial) -> None:
     """An evaluation between two training calls does not move a generator."""
     x, between = t.draw_values("negative", (5,)), t.draw_array("moderate")
@@ -81,8 +81,7 @@ def gradient_draws_nothing(t: Trial) -> None:
     plain, disturbed = t.generator(t.seed), t.generator(t.seed)
     t.forward(x, 0.0, 1.0, generator=plain)
     expected = t.forward(x, 0.0, 1.0, generator=plain)
-    _, pullback = t.vjp(x, 0.0, 1.0, generator=disturbed)
-    pullback(x)
+    t.gradient(x, x, 0.0, 1.0, generator=disturbed)
     t.equal(t.forward(x, 0.0, 1.0, generator=disturbed), expected, "y after a gradient", x)
 
 
@@ -153,7 +152,7 @@ def global_different_seeds(t: Trial) -> None:
     t.ensure(len(seen) == 20, f"20 seeds gave {len(seen)} different results on 64 elements")
 
 
-@check(modes=TRAIN, needs=GLOBAL)
+@check(modes=TRAIN, needs=("global_seeding", "evaluation"))
 def evaluation_leaves_global_stream(t: Trial) -> None:
     """An evaluation does not move the framework's stream."""
     x, between = t.draw_values("negative", (5,)), t.draw_array("moderate")
@@ -172,3 +171,48 @@ def generators_ignore_global_seed(t: Trial) -> None:
     expected = _seeded(t, x, 5)
     t.reseed(t.seed + 1)
     t.equal(_seeded(t, x, 5), expected, "y with a generator", x)
+
+
+@check(modes=TRAIN, needs=SEEDED, once=True)
+def seeds_and_calls_apart(t: Trial) -> None:
+    """Of 16 neighbouring seeds and 16 calls of each no two give the same slopes."""
+    x = t.minus_ones(64)
+    seen: dict[bytes, tuple[int, int]] = {}
+    for seed in range(t.seed, t.seed + 16):
+        generator = t.generator(seed)
+        for call in range(16):
+            slopes = t.forward(x, 0.0, 1.0, generator=generator).tobytes()
+            if slopes in seen:
+                t.fail(f"(seed, call) {seen[slopes]} and {(seed, call)} gave the same slopes")
+            seen[slopes] = (seed, call)
+
+
+@check(modes=TRAIN, needs=GLOBAL, once=True)
+def global_high_seed_bits(t: Trial) -> None:
+    """Framework seeds that differ in any of 31 bits give different slopes."""
+    x = t.minus_ones(64)
+    seen = set()
+    for k in range(31):
+        t.reseed(1 << k)
+        seen.add(t.forward(x, 0.0, 1.0).tobytes())
+    t.ensure(len(seen) == 31, f"31 seeds of one bit gave {len(seen)} different results")
+
+
+@check(modes=TRAIN, needs=("seeding", "gradients", "evaluation"), once=True)
+def evaluation_gradient_draws_nothing(t: Trial) -> None:
+    """An evaluation whose gradient is asked for does not move a generator."""
+    x = t.minus_ones(16)
+    plain, disturbed = t.generator(t.seed), t.generator(t.seed)
+    expected = t.forward(x, 0.0, 1.0, generator=plain)
+    t.gradient(x, x, 0.0, 1.0, training=False, generator=disturbed)
+    t.equal(t.forward(x, 0.0, 1.0, generator=disturbed), expected, "y after the evaluation", x)
+
+
+@check(modes=TRAIN, inplace=(True,), needs=("seeding", "evaluation"), once=True)
+def evaluation_in_place_draws_nothing(t: Trial) -> None:
+    """An evaluation in place does not move a generator."""
+    x = t.minus_ones(16)
+    plain, disturbed = t.generator(t.seed), t.generator(t.seed)
+    expected = t.forward(x, 0.0, 1.0, generator=plain)
+    t.forward(x, 0.0, 1.0, training=False, generator=disturbed)
+    t.equal(t.forward(x, 0.0, 1.0, generator=disturbed), expected, "y after the evaluation", x)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rrelu_compat.conformance.case import BOTH, TRAIN, check
 from rrelu_compat.conformance.checks.forward import between
+from rrelu_compat.conformance.registry import BOTH, TRAIN, check
 
 if TYPE_CHECKING:
     from rrelu_compat.conformance.trial import Trial
@@ -37,8 +37,8 @@ def empty_gradient(t: Trial) -> None:
     """The gradient of a tensor without elements is one too."""
     for shape in ((0,), (0, 3)):
         x = np.zeros(shape, t.dtype)
-        _, pullback = t.vjp(x, 0.125, 0.25)
-        t.like(pullback(x), x, "the gradient")
+        _, gx = t.gradient(x, x, 0.125, 0.25)
+        t.like(gx, x, "the gradient")
 
 
 @check(modes=TRAIN, inplace=OUT_AND_IN, once=True)
@@ -58,6 +58,28 @@ def large(t: Trial) -> None:
 def large_gradient(t: Trial) -> None:
     """The gradient of a large tensor uses the slopes of the forward, to the last element."""
     x = t.minus_ones(2**18 + 13)
-    y, pullback = t.vjp(x, 0.0, 1.0)
-    gradient = pullback(np.ones_like(x))
-    t.equal(gradient, -y, "the gradient")
+    y, gx = t.gradient(x, np.ones_like(x), 0.0, 1.0)
+    t.specified(gx, -y, what="the gradient")
+
+
+@check(modes=BOTH, inplace=OUT_AND_IN, once=True)
+def ones(t: Trial) -> None:
+    """Axes of length 1 stay, wherever they are; six dimensions are taken."""
+    for shape in ((1,), (1, 3), (3, 1), (1, 1, 2), (1, 2, 1, 2, 1, 2)):
+        x = t.minus_ones(*shape)
+        t.like(t.forward(x, 0.125, 0.25), x, "y")
+        if t.claims("gradients") and not t.inplace:
+            t.like(t.gradient(x, x, 0.125, 0.25)[1], x, "the gradient")
+
+
+@check(modes=TRAIN, inplace=OUT_AND_IN, once=True)
+def tail(t: Trial) -> None:
+    """The last elements of tensors of many sizes have slopes of their own."""
+    for size in (1000, 4097, 65536 + 7, 2**20 + 100):
+        last = t.forward(t.minus_ones(size), 0.0, 1.0)[-100:].astype(np.float64)
+        for part in (last[:50], last[50:]):
+            spread = float(part.std())
+            # 50 uniform numbers: below 0.1 has probability 1e-11.
+            t.ensure(
+                spread > 0.1, f"the last of {size} slopes have standard deviation {spread:.3g}"
+            )

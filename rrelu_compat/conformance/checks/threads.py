@@ -7,8 +7,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rrelu_compat.conformance.case import BOTH, TRAIN, check
 from rrelu_compat.conformance.checks.forward import between
+from rrelu_compat.conformance.registry import BOTH, TRAIN, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -110,7 +110,7 @@ def one_generator(t: Trial) -> None:
     )
 
 
-@check(modes=TRAIN, needs=("threads", "gradients"), once=True)
+@check(modes=TRAIN, needs=("threads", "pullbacks"), once=True)
 def gradients(t: Trial) -> None:
     """Gradients from several threads use the slopes of their own forward."""
     x, keywords = t.minus_ones(64), _plain(t)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rrelu_compat.conformance.capabilities import Capabilities
-from rrelu_compat.conformance.framework import FrameworkSubject
-from rrelu_compat.conformance.snippets import Snippets
+from rrelu_compat.conformance.kit_subject import FrameworkSubject
+from rrelu_compat.conformance.programs import Snippets
 from rrelu_compat.generator import Generator
 from rrelu_compat.spec import RReLUSpec
 

@@ -9,13 +9,13 @@ import numpy as np
 
 from rrelu_compat import cupy as drop_in
 from rrelu_compat.backends.cupy import backend
+from rrelu_compat.conformance.arithmetic import dtype_of
 from rrelu_compat.conformance.capabilities import DTYPES
-from rrelu_compat.conformance.numerics import dtype_of
 from rrelu_compat.conformance.strided import as_strided_parts
 from rrelu_compat.conformance.subjects.array_subject import ArraySubject
 
 if TYPE_CHECKING:
-    from rrelu_compat.conformance.numerics import Array
+    from rrelu_compat.conformance.arithmetic import Array
 
 
 class CuPyKit:

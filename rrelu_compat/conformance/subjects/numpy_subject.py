@@ -13,7 +13,7 @@ from rrelu_compat.conformance.strided import as_strided_parts, rebuild
 from rrelu_compat.conformance.subjects.array_subject import ArraySubject
 
 if TYPE_CHECKING:
-    from rrelu_compat.conformance.numerics import Array
+    from rrelu_compat.conformance.arithmetic import Array
 
 
 class NumPyKit:

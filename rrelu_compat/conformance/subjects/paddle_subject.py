@@ -10,10 +10,10 @@ import paddle
 from paddle.distributed.fleet.utils import recompute
 
 from rrelu_compat.backends.paddle.backend import backend
+from rrelu_compat.conformance.arithmetic import Array, dtype_of
 from rrelu_compat.conformance.capabilities import DTYPES, Capabilities
-from rrelu_compat.conformance.framework import FrameworkSubject, backend_subject
-from rrelu_compat.conformance.numerics import Array, dtype_of
-from rrelu_compat.conformance.snippets import Snippets
+from rrelu_compat.conformance.kit_subject import FrameworkSubject, backend_subject
+from rrelu_compat.conformance.programs import Snippets
 from rrelu_compat.conformance.strided import as_strided_parts
 from rrelu_compat.conformance.subjects import paddle_expected
 

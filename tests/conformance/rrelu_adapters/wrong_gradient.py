@@ -6,7 +6,7 @@ import numpy as np
 
 from rrelu_adapters.pairs import Pair
 from rrelu_adapters.reference import Reference
-from rrelu_compat.conformance.numerics import dtype_of
+from rrelu_compat.conformance.arithmetic import dtype_of
 
 
 class FreshSlopes(Reference):

@@ -1,29 +1,24 @@
-"""Writes ``docs/conformance-checks.md``: every check, what it requires, what it needs.
+"""Write ``docs/conformance-checks.md``: every check, what it requires, what it needs.
 
-::
-
-    python -m rrelu_compat.conformance.catalogue docs/conformance-checks.md
+Usage: python docs/scripts/conformance_checks.py
 """
 
 from __future__ import annotations
 
 import inspect
-import sys
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rrelu_compat.conformance.capabilities import DTYPES
-from rrelu_compat.conformance.case import FAMILIES, RECOMPUTE, Check, all_checks
+from rrelu_compat.conformance.registry import FAMILIES, RECOMPUTE, Check, all_checks
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+PAGE = Path(__file__).parents[1] / "conformance-checks.md"
 
 _HEAD = """\
 # The checks
 
 {count} checks in {families} families, written by
-`python -m rrelu_compat.conformance.catalogue docs/conformance-checks.md`. "Needs" names the capabilities
+`python docs/scripts/conformance_checks.py`. "Needs" names the capabilities
 without which a check is not offered. A check runs for each device, for each dtype that is claimed
 (unless "runs" says other), and as "runs" says.
 """
@@ -62,14 +57,5 @@ def page() -> str:
     return "\n".join(lines)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Write the page to the file named, or print it."""
-    if arguments:
-        Path(arguments[0]).write_text(page(), encoding="utf-8")
-    else:
-        print(page(), end="")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`Calls`: calling the subject from arrays, and noting each step for a printed program."""
+"""`Recorder`: calling the subject from arrays, and noting each step for a printed program."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rrelu_compat.conformance.numerics import Array, dtype_of
-from rrelu_compat.conformance.snippets import Step
+from rrelu_compat.conformance.arithmetic import Array, dtype_of
+from rrelu_compat.conformance.guarding import CheckFailure
+from rrelu_compat.conformance.programs import Step
 
 if TYPE_CHECKING:
-    from rrelu_compat.conformance.case import Case
+    from rrelu_compat.conformance.registry import Case
 
 Pullback = Callable[[Array], Array]
 
@@ -24,7 +25,7 @@ def one_line(value: Any) -> str:
     return repr(value)
 
 
-class Calls:
+class Recorder:
     """The part of a `Trial` that talks to the subject.
 
     Parameters
@@ -47,7 +48,7 @@ class Calls:
 
     def claims(self, capability: str) -> bool:
         """Whether the subject claims `capability`."""
-        return bool(self.subject.capabilities.offers(capability))
+        return bool(self.subject.capabilities.offers(capability, self.dtype.name))
 
     def _note(self, kind: str, **fields: Any) -> None:
         self.steps.append(Step(kind, fields))
@@ -64,6 +65,8 @@ class Calls:
 
     def tensor(self, array: Array, prefix: str = "x") -> Any:
         """Return `array` as a tensor of the subject."""
+        # An array, of no dimension too: never a NumPy scalar.
+        array = np.asarray(array)
         try:
             tensor = self.subject.from_numpy(array, device=self.device)
         except Exception:
@@ -75,7 +78,14 @@ class Calls:
 
     def numpy(self, tensor: Any) -> Array:
         """Return the values of a tensor."""
-        return np.asarray(self.subject.to_numpy(tensor))
+        values = self.subject.to_numpy(tensor)
+        if isinstance(values, np.ma.MaskedArray):
+            raise CheckFailure("to_numpy returned a masked array, which hides values")
+        # A copy: what a later call does to the tensor must not change it.
+        array = np.array(values)
+        if array.dtype == object:
+            raise CheckFailure(f"to_numpy returned {type(values).__name__}, not an array")
+        return array
 
     def reseed(self, seed: int) -> None:
         """Seed the default stream, if the subject has seeds."""
@@ -150,24 +160,95 @@ class Calls:
         generator: Any = None,
     ) -> tuple[Array, Pullback]:
         """Return the output and the function from output gradients to input gradients, as arrays."""
-        tensor = self.tensor(x)
-        keywords, names = self._arguments(tensor, lower, upper, training, inplace, generator)
+        y, pullback = self.apply_vjp(
+            self.tensor(x), lower, upper, training=training, inplace=inplace, generator=generator
+        )
+
+        def on_arrays(g: Array) -> Array:
+            return self.numpy(pullback(self.tensor(g, "g")))
+
+        return self.numpy(y), on_arrays
+
+    def apply_vjp(
+        self,
+        x: Any,
+        lower: Any,
+        upper: Any,
+        *,
+        training: bool | None = None,
+        inplace: bool | None = None,
+        generator: Any = None,
+    ) -> tuple[Any, Callable[[Any], Any]]:
+        """Like `vjp`, from tensor to tensor."""
+        keywords, names = self._arguments(x, lower, upper, training, inplace, generator)
         step = Step("vjp", {**names, "y": "y"})
         self.steps.append(step)
-        y, pullback = self.subject.vjp(tensor, lower, upper, **keywords)
+        y, pullback = self.subject.vjp(x, lower, upper, **keywords)
         step.fields["y"] = self._name(y, "y")
-        return self.numpy(y), self._arrays(pullback, step.fields)
+        return y, self._noting(pullback, step.fields)
 
-    def _arrays(self, pullback: Any, fields: dict[str, Any], kind: str = "pullback") -> Pullback:
-        def on_arrays(g: Array) -> Array:
-            tensor = self.tensor(g, "g")
-            step = Step(kind, {**fields, "g": self._name(tensor, "g"), "gx": "gx"})
+    def gradient(
+        self,
+        x: Array,
+        g: Array,
+        lower: Any,
+        upper: Any,
+        *,
+        training: bool | None = None,
+        inplace: bool | None = None,
+        generator: Any = None,
+    ) -> tuple[Array, Array]:
+        """Return the output and the input gradient for the output gradient `g`, as arrays."""
+        if self.claims("pullbacks"):
+            y, pullback = self.vjp(
+                x, lower, upper, training=training, inplace=inplace, generator=generator
+            )
+            return y, pullback(g)
+        y, gx = self.apply_gradient(
+            self.tensor(x),
+            self.tensor(g, "g"),
+            lower,
+            upper,
+            training=training,
+            inplace=inplace,
+            generator=generator,
+        )
+        return self.numpy(y), self.numpy(gx)
+
+    def apply_gradient(
+        self,
+        x: Any,
+        g: Any,
+        lower: Any,
+        upper: Any,
+        *,
+        training: bool | None = None,
+        inplace: bool | None = None,
+        generator: Any = None,
+    ) -> tuple[Any, Any]:
+        """Call the subject's ``gradient``: the output and the input gradient, as tensors."""
+        keywords, names = self._arguments(x, lower, upper, training, inplace, generator)
+        step = Step("gradient", {**names, "g": self._name(g, "g"), "y": "y", "gx": "gx"})
+        self.steps.append(step)
+        y, gx = self.subject.gradient(x, g, lower, upper, **keywords)
+        step.fields |= {"y": self._name(y, "y"), "gx": self._name(gx, "gx")}
+        return y, gx
+
+    def _noting(
+        self, pullback: Any, fields: dict[str, Any], kind: str = "pullback"
+    ) -> Callable[[Any], Any]:
+        def on_tensors(g: Any) -> Any:
+            step = Step(kind, {**fields, "g": self._name(g, "g"), "gx": "gx"})
             self.steps.append(step)
-            gx = pullback(tensor)
+            gx = pullback(g)
             step.fields["gx"] = self._name(gx, "gx")
-            return self.numpy(gx)
+            return gx
 
-        return on_arrays
+        return on_tensors
+
+    def _arrays(self, pullback: Any, fields: dict[str, Any], kind: str) -> Pullback:
+        noting = self._noting(pullback, fields, kind)
+        return lambda g: self.numpy(noting(self.tensor(g, "g")))
 
     def recomputed(
         self, x: Array, lower: Any, upper: Any, *, generator: Any = None

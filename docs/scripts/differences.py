@@ -1,19 +1,18 @@
-"""Writes ``docs/differences.md``: where the frameworks' own RReLU leaves the specification.
+"""Write ``docs/differences.md``: where the frameworks' own RReLU leaves the specification.
 
-Everything on the page comes from runs of the suite on ``torch-native`` and ``paddle-native``::
+Everything on the page comes from runs of the suite on ``torch-native`` and ``paddle-native``.
 
-    python -m rrelu_compat.conformance.differences docs/differences.md
+Usage: python docs/scripts/differences.py
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rrelu_compat.conformance.case import all_checks
+from rrelu_compat.conformance.finding import load_subject
+from rrelu_compat.conformance.registry import all_checks
 from rrelu_compat.conformance.runner import run
-from rrelu_compat.conformance.subject import load_subject
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from rrelu_compat.conformance.profiles import Profile
     from rrelu_compat.conformance.results import Result
 
+PAGE = Path(__file__).parents[1] / "differences.md"
 NATIVES = ("torch-native", "paddle-native")
 _NAMES = {"torch-native": "PyTorch", "paddle-native": "Paddle"}
 
@@ -30,7 +30,7 @@ _HEAD = """\
 Each entry is a requirement of the specification that PyTorch's or Paddle's own RReLU does not meet on
 the CPU, with the id of the check that found it and the smallest program that shows it. The programs
 were printed by the suite; paste and run them. This page is written by
-`python -m rrelu_compat.conformance.differences docs/differences.md`, from runs of the suite on
+`python docs/scripts/differences.py`, from runs of the suite on
 {versions}. `rrelu-compat conformance torch-native paddle-native` counts the same
 failures.
 
@@ -142,15 +142,5 @@ def _absent(subject: str) -> list[str]:
     ]
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Write the page to the file named, or print it."""
-    text = page()
-    if arguments:
-        Path(arguments[0]).write_text(text, encoding="utf-8")
-    else:
-        print(text, end="")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    PAGE.write_text(page(), encoding="utf-8")

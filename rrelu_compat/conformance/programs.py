@@ -11,7 +11,7 @@ import numpy as np
 from rrelu_compat.conformance.strided import as_strided_parts
 
 if TYPE_CHECKING:
-    from rrelu_compat.conformance.numerics import Array
+    from rrelu_compat.conformance.arithmetic import Array
 
 Template = str | Callable[[Mapping[str, Any]], str]
 
@@ -49,6 +49,8 @@ class Snippets:
         Makes the gradient ``{gx}`` of ``{g}``, with the ``{x}`` and ``{y}`` of its ``vjp``.
     layer : str or callable
         Makes the layer ``{name}``.
+    gradient : str or callable
+        Makes ``{y}`` and the gradient ``{gx}`` of ``{x}`` for ``{g}`` at once.
     recomputed_vjp, recomputed_pullback : str or callable
         As `vjp` and `pullback`, with ``{variant}``.
     double_vjp, second_pullback : str or callable
@@ -68,6 +70,7 @@ class Snippets:
     forward: Template | None = None
     vjp: Template | None = None
     pullback: Template | None = None
+    gradient: Template | None = None
     recomputed_vjp: Template | None = None
     recomputed_pullback: Template | None = None
     double_vjp: Template | None = None
@@ -86,6 +89,8 @@ _GENERIC: dict[str, Template] = {
     "forward": "{y} = subject.forward" + _CALL,
     "vjp": "{y}, pullback_{y} = subject.vjp" + _CALL,
     "pullback": "{gx} = pullback_{y}({g})",
+    "gradient": "{y}, {gx} = subject.gradient({x}, {g}, {lower}, {upper}, "
+    "training={training}{options})",
     "recomputed_vjp": "{y}, pullback_{y} = subject.recomputed_vjp({x}, {lower}, {upper}, "
     "training={training}, variant={variant!r}{options})",
     "recomputed_pullback": "{gx} = pullback_{y}({g})",
@@ -141,13 +146,12 @@ def _numpy_expression(array: Array) -> str:
     )
 
 
-def render(steps: list[Step], subject: Any, device: str) -> str:
+def render(steps: list[Step], subject: Any, device: str, reference: str = "") -> str:
     """Return the steps as a program; it prints what the last ones made."""
     own = getattr(subject, "snippets", None) or Snippets()
     # What the templates can't say goes through the Subject, and then all of it must.
     if any(getattr(own, s.kind, None) is None for s in steps if s.kind not in _COMMON_KINDS):
         own = Snippets()
-    reference = getattr(subject, "reference", None)
     lines = [_line(own, step, device) for step in steps]
     shown = [f[key] for f in (s.fields for s in steps) for key in ("y", "gx") if key in f]
     show = own.show or _GENERIC["show"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rrelu_compat.conformance.capabilities import METHODS, Capabilities
-from rrelu_compat.conformance.snippets import Snippets
+from rrelu_compat.conformance.capabilities import METHODS, Capabilities, method_of
+from rrelu_compat.conformance.programs import Snippets
 from rrelu_compat.generator import Generator
 from rrelu_compat.spec import RReLUSpec
 
@@ -64,8 +64,9 @@ class FrameworkSubject:
         self._layer = layer
         self._generator = generator
         given = {"layer": layer, "generator": generator}
-        for claim, method in METHODS.items():
-            own = getattr(type(self), method) is not getattr(FrameworkSubject, method)
+        for claim in METHODS:
+            method = method_of(claim, capabilities)
+            own = getattr(type(self), method, None) is not getattr(FrameworkSubject, method, None)
             offered = given[method] if method in given else getattr(kit, method, None)
             if capabilities.offers(claim) and offered is None and not own:
                 raise ValueError(f"{name} claims {claim}, and nothing gives {method}()")

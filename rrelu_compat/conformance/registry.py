@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from rrelu_compat.conformance.capabilities import CLAIMS, DTYPES, Capabilities
+from rrelu_compat.conformance.capabilities import CLAIMS, DTYPES, LIMITED, Capabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rrelu_compat.conformance.trial import Trial
+# A function of a `Trial`. Not typed as one: a trial knows its case, and the case its check.
+BodyT = TypeVar("BodyT", bound="Callable[[Any], None]")
 
 #: One module of `rrelu_compat.conformance.checks` each, in the order of a report.
 FAMILIES = (
+    "platform",
     "dtypes",
     "forward",
     "evaluation",
@@ -66,12 +68,12 @@ class Check:
     partial : bool
         Whether it is also run in the subject's ``partial_dtypes``.
     once : bool
-        Run once with fixed seeds, instead of on many examples drawn by Hypothesis.
+        Run once with fixed seeds, instead of on many drawn examples.
     """
 
     id: str
     summary: str
-    body: Callable[[Trial], None]
+    body: Callable[[Any], None]
     modes: tuple[str, ...] = ("",)
     inplace: tuple[bool, ...] = (False,)
     needs: tuple[str, ...] = ()
@@ -91,13 +93,13 @@ def check(
     dtypes: tuple[str, ...] = DTYPES,
     partial: bool = False,
     once: bool = False,
-) -> Callable[[Callable[[Trial], None]], Callable[[Trial], None]]:
+) -> Callable[[BodyT], BodyT]:
     """Register a function as a check; its id is made of its module and name, its summary of its docstring."""
     unknown = set(needs) - set(CLAIMS)
     if unknown:
         raise ValueError(f"needs={needs!r} has unknown capabilities {sorted(unknown)}")
 
-    def register(body: Callable[[Trial], None]) -> Callable[[Trial], None]:
+    def register(body: BodyT) -> BodyT:
         family = body.__module__.rpartition(".")[2]
         identity = f"{family}.{body.__name__.rstrip('_').replace('_', '-')}"
         if identity in _registry:
@@ -149,9 +151,11 @@ class Case:
         needs: tuple[str, ...] = self.check.needs
         if self.inplace:
             needs = (*needs, "inplace")
+        if self.mode == "eval":
+            needs = (*needs, "evaluation")
         for need in needs:
-            if not claims.offers(need):
-                return need
+            if not claims.offers(need, self.dtype):
+                return need.replace("_", " ") if need in LIMITED else need
         if self.dtype and self.dtype not in claims.dtypes:
             if self.dtype in claims.partial_dtypes:
                 return "" if self.check.partial else f"all of {self.dtype}"
