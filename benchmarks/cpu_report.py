@@ -59,6 +59,13 @@ def power(size):
 
 
 KINDS = {"train": "Training", "eval": "Evaluation"}
+OTHERS = {"native": "framework's own", "leaky_relu": "`leaky_relu`"}
+TIMES = {
+    "ours": "our time",
+    "native": "the time of the framework's own RReLU",
+    "leaky_relu": "the time of `leaky_relu`",
+    "copy": "the time of a copy",
+}
 FRAMEWORKS = {"torch": "PyTorch", "paddle": "Paddle", "numpy": "NumPy"}
 #: Question, mode and operation of its columns, dtype, threads, whose time is divided by whose.
 QUESTIONS = [
@@ -108,13 +115,11 @@ def questions(result):
         ]
         if not columns:
             continue
-        unit = (
-            "Microseconds." if below is None else f"The time of {above} divided by that of {below}."
-        )
+        unit = f"{TIMES[above]} divided by {TIMES[below]}." if below else "Microseconds."
         lines += [
             f"### {question}",
             "",
-            f"{KINDS[mode]}, {dtype}, threads: {threads}. {unit}",
+            f"{KINDS[mode]}, {dtype}, threads: {threads}. {unit[0].upper()}{unit[1:]}",
             "",
             "| elements | "
             + " | ".join(f"{FRAMEWORKS[f]}, {o.replace('+', ' + ')}" for f, o in columns)
@@ -180,7 +185,7 @@ def budgets(result):
             ratio = times["ours"]["ns_per_element"] / times[other]["ns_per_element"]
             work = f"{framework}, {mode}, {operation}, {power(size)}"
             verdict = "met" if ratio <= limit else "**missed**"
-            lines.append(f"| {work} | {other} | {limit:.3g} | {ratio:.3g} | {verdict} |")
+            lines.append(f"| {work} | {OTHERS[other]} | {limit:.3g} | {ratio:.3g} | {verdict} |")
     return "\n".join(lines) + "\n"
 
 

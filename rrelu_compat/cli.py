@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import os
 import platform
 import sys
 from typing import TYPE_CHECKING, Any
@@ -55,23 +57,52 @@ def _print_info(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+_EPILOG = """\
+examples:
+  rrelu-compat info
+  rrelu-compat conformance torch paddle
+  rrelu-compat port src/ --to paddle --diff
+
+"rrelu-compat COMMAND --help" has the options of a command, and more examples.
+"""
+
+
+def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
+    """Return the parser, and the names of the commands."""
     parser = argparse.ArgumentParser(
-        prog="rrelu-compat", description="One RReLU in NumPy, PyTorch and Paddle."
+        prog="rrelu-compat",
+        description="RReLU with the same random slopes in NumPy, PyTorch and Paddle.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=rrelu_compat.__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    info = commands.add_parser("info", help="backends found or why not, devices, dtypes, kernels")
+    info = commands.add_parser(
+        "info",
+        help="what is installed: backends, devices, dtypes, kernels",
+        description="Print which backends can be used, or why not, with their devices, dtypes and kernels.",
+    )
     info.set_defaults(run=_print_info)
     conformance.add_parser(commands)
     porting.add_parser(commands)
-    return parser
+    return parser, list(commands.choices)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    arguments = _parser().parse_args(argv)
-    status: int = arguments.run(arguments)
+    parser, commands = _parser()
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words and not words[0].startswith("-") and words[0] not in commands:
+        near = difflib.get_close_matches(words[0], commands, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(commands)}"
+        parser.error(f"no command {words[0]!r}: {hint}")
+    arguments = parser.parse_args(words)
+    try:
+        status: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return status
 
 

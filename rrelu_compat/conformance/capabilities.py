@@ -158,9 +158,9 @@ class Capabilities:
         for field in _DTYPE_LISTS:
             for name in getattr(self, field):
                 if name not in DTYPES:
-                    raise ValueError(f"{field} has {name!r}: allowed are {', '.join(DTYPES)}")
+                    raise ValueError(f"{field} must be among {', '.join(DTYPES)}, got {name!r}")
         if not self.devices:
-            raise ValueError("devices=(): at least one device is needed")
+            raise ValueError("devices must have at least one device, got devices=()")
         low, high = self.bounds
         if not (low <= 0 <= high and high > 0):
             raise ValueError(

@@ -23,16 +23,17 @@ if TYPE_CHECKING:
     from rrelu_compat.conformance.profiles import Profile
 
 _EPILOG = f"""\
-Without SUBJECT the installed backends are checked. Subjects: {", ".join(BUILTIN)}, names of the
-entry-point group rrelu_compat.subjects, and module:object for your own.
+SUBJECT is one of {", ".join(BUILTIN)},
+a name of the entry-point group rrelu_compat.subjects, or module:object for
+your own. Without it, the installed backends are checked.
 
 examples:
   rrelu-compat conformance torch --dtype float32
   rrelu-compat conformance mine:Subject --check 'gradient.*' --json report.json
-  rrelu-compat conformance mine:Subject --expected-failures xfails.txt --maxfail 1
+  rrelu-compat conformance mine:Subject --expected-failures known.txt
 
-exit status: 0 passed; 1 failed, or no check ran; 2 usage, or a subject that can't be loaded;
-130 stopped by Ctrl-C, what was done is reported
+exit status: 0 passed; 1 failed, or no check ran; 2 wrong usage, or a subject
+that can't be loaded; 130 stopped by Ctrl-C, what was done is reported
 """
 
 

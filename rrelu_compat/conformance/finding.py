@@ -83,10 +83,10 @@ def _find(reference: str) -> Any:
     if reference not in points:
         names = [*BUILTIN, *points]
         near = difflib.get_close_matches(reference, names, 1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
+        hint = f": did you mean {near[0]}?" if near else ""
         raise SubjectError(
-            f"subject {reference}: unknown{hint}; allowed are {', '.join(names)}, "
-            "or module:object for your own"
+            f"subject must be one of {', '.join(names)}, or module:object for your own, "
+            f"got {reference}{hint}"
         )
     return points[reference].load()
 

@@ -54,7 +54,7 @@ def profile_of(
         If there is none of that name, or a number is out of range.
     """
     if name not in PROFILES:
-        raise ValueError(f"profile={name!r}: allowed are {', '.join(PROFILES)}")
+        raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got profile={name!r}")
     chosen = PROFILES[name]
     if max_examples is not None:
         if max_examples < 1:

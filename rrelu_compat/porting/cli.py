@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
-
-if TYPE_CHECKING:
-    import argparse
+from typing import Any, TextIO
 
 _DESCRIPTION = """\
-Rewrite every use of the other framework's RReLU to the shim, with the meaning it has now. Nothing is
-executed, and nothing is written without --write. Give a whole project at once.
-The exit status is 0 if nothing is left to do by hand, 1 if something is, 2 for a wrong command."""
+Rewrite every use of the other framework's RReLU, with the meaning that it has
+now. Your code is not executed, and no file changes without --write. Give a
+whole project at once."""
+_EPILOG = """\
+examples:
+  rrelu-compat port src/ --to paddle          # report only
+  rrelu-compat port src/ --to paddle --diff   # show the changes
+  rrelu-compat port src/ --to paddle --write  # make them
+
+exit status: 0 nothing is left to do by hand; 1 something is; 2 wrong usage
+"""
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add the ``port`` command to the parsers of `rrelu-compat`."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "port", help="rewrite sources from PyTorch to Paddle or back", description=_DESCRIPTION
+        "port",
+        help="rewrite sources from PyTorch to Paddle or back",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="file, folder or notebook")
     parser.add_argument(

@@ -76,7 +76,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            (["nope"], "subject nope: unknown; allowed are numpy, torch"),
+            (["nope"], "subject must be one of numpy, torch"),
             (["no_such_module:thing"], "can't be loaded: ModuleNotFoundError"),
             (["numpy", "--device", "cuda"], "has no device 'cuda'"),
             (["torch-native", "--dtype", "bfloat16", "--device", "tpu"], "has no device 'tpu'"),

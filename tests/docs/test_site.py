@@ -116,6 +116,13 @@ def test_pages_link_to_files_that_exist():
                 assert (ROOT / link).exists(), f"{page.name}: {link}"
 
 
+def test_the_files_that_the_guide_names_are_there():
+    rows = (DOCS / "contributing.md").read_text().split("### Where is it?")[1].split("###")[0]
+    named = re.findall(r"`([\w/]+\.\w+)`", rows)
+    assert len(named) > 8
+    assert [name for name in named if not (ROOT / "rrelu_compat" / name).exists()] == []
+
+
 def test_the_figures_are_what_their_script_draws():
     figures = script("figures")
     for name, text in figures.figures().items():
