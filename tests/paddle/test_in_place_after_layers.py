@@ -121,7 +121,7 @@ FUNCTIONS = {
     for name, found in vars(functional).items()
     if inspect.isfunction(found) and not name.startswith("_") and not name.endswith("_")
 } | {
-    name: getattr(paddle, name)
+    name: getattr(paddle, name, getattr(functional, name, None))
     for name in (
     "abs", "acos", "add", "amax", "amin", "asin", "atan", "ceil", "clip", "cos", "cosh", "cummax",
     "cummin", "cumprod", "cumsum", "digamma", "dist", "divide", "erf", "erfinv", "exp", "expm1",

@@ -15,6 +15,7 @@ the slopes would be drawn afresh and the gradient would be wrong: that is seen o
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 import weakref
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
 #: What a call is: elements, code of the dtype, bounds; None in a static program, which is itself repeated.
 What = tuple[int, int, float, float] | None
 
-#: Whether the process has ever recomputed; until then drawing takes the short way.
-seen = False
+#: Whether the process has ever recomputed; until then drawing takes the short way. True until it was checked
+#: that Paddle would tell.
+seen = True
+_checked = _asked = _unknown = False
 
 # The modules shadow their functions of the same name, hence by way of sys.modules.
 _FILES = frozenset(
@@ -54,6 +57,9 @@ _EXECUTORS = frozenset(
         paddle.jit.dy2static.pir_partial_program.PartialProgramLayer.__init__,
     )
 )
+_PADDLE = os.path.dirname(paddle.__file__) + os.sep
+_NOT_REENTRANT = ("_recompute_without_reentrant", "unpack")
+_CODE: Any = sys.modules[f"{package.__name__}.recompute"].__dict__[_NOT_REENTRANT[0]].__code__
 _FORWARD = ("forward", "_recompute_without_reentrant")
 _REPEATING = ("backward", "unpack")
 
@@ -282,8 +288,69 @@ def _check_repeatable(restored_by_paddle: bool) -> None:
         )
 
 
+def _probe() -> None:
+    """Recompute once; raise unless a repetition that Paddle can't repeat is seen."""
+    runs = []
+
+    def segment(x: Any) -> Any:
+        runs.append(1)
+        if len(runs) == 2:
+            _check_repeatable(restored_by_paddle=True)
+        return x * 2
+
+    x = paddle.ones([1])
+    x.stop_gradient = False
+    try:
+        package.recompute(segment, x, preserve_rng_state=False).backward()
+    except Exception as error:
+        if "preserve_rng_state=False" in str(error) and _asked:
+            return
+        raise
+    raise RuntimeError("not seen")
+
+
+def _check_paddle() -> None:
+    """Find out whether this Paddle tells what is repeated: without it slopes could silently be others."""
+    global _asked, _checked, _unknown, seen
+    before, _asked = _asked, False
+    failed: list[Exception] = []
+
+    def run() -> None:
+        try:
+            _probe()
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)  # nothing of the caller's is on there
+    thread.start()
+    thread.join()
+    _asked = before
+    functions = (*_CODE.co_consts, _CODE)
+    known = all(name in {getattr(f, "co_name", "") for f in functions} for name in _NOT_REENTRANT)
+    _unknown = bool(failed) or not known
+    _checked, seen = True, _unknown or before
+
+
+def _check_known() -> None:
+    """Raise in a segment whose repetition could not be recognised."""
+    frame: Any = sys._current_frames()[_thread.ident]
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file.startswith(_PADDLE) and "recompute" in file[len(_PADDLE) :]:
+            raise RecomputeError(
+                "RReLU in training under recompute() needs the custom_state_manager of Paddle 3.1 to 3.3, "
+                f"which Paddle {paddle.__version__} does not have or does not use in the same way: use "
+                "another version of Paddle, or no recompute() around RReLU"
+            )
+        frame = frame.f_back
+
+
 def draw(generator: Any, default: Any, seed: int, what: What) -> tuple[int, int]:
     """Return the ``(seed, call)`` of one training call; `seed` is what the generator `default` gave."""
+    if not _checked:
+        _check_paddle()
+    if _unknown:
+        _check_known()
     level = _thread.levels[-1]
     if level.running:
         level.end(len(_segments(sys._current_frames()[_thread.ident])))
@@ -306,8 +373,10 @@ def draw(generator: Any, default: Any, seed: int, what: What) -> tuple[int, int]
 
 def install() -> None:
     """Make Paddle's recomputation call us; what the user registers there, before or later, still runs."""
-    global seen
-    manager = package.custom_state_manager
+    global _asked
+    manager = getattr(package, "custom_state_manager", None)
+    if manager is None:
+        return  # `_check_paddle` finds it out
     native = type(manager)
 
     class ChainedManager(native):  # type: ignore[misc, valid-type]
@@ -326,8 +395,8 @@ def install() -> None:
 
         @property
         def custom_get_state_func(self) -> Any:
-            global seen
-            seen = True
+            global _asked, seen
+            seen = _asked = True
             return self._get
 
         @custom_get_state_func.setter
@@ -362,4 +431,4 @@ def install() -> None:
     manager.user_set = before.get("custom_set_state_func")
     # Loaded inside a segment (the first rrelu of the program): that one can't be helped any more.
     if any(map(_segments, sys._current_frames().values())):
-        seen = True
+        _asked = True
