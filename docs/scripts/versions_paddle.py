@@ -1,7 +1,7 @@
-"""The table of docs/paddle.md: versions of Paddle. ``versions_paddle.py --write 3.2.2.xml ...`` puts it there.
+"""The table of versions in docs/paddle.md. ``versions_paddle.py --write 3.2.2.xml ...`` puts it there.
 
-Reads what ``.ci/nightly paddle_versions`` leaves: for each version VERSION.xml of tests/paddle, and VERSION.json
-of the conformance run.
+Reads what ``.ci/nightly paddle_versions`` leaves: for each version VERSION.xml of tests/paddle, and
+VERSION.json of the conformance run.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import pathlib
 import re
 import sys
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 PAGE = pathlib.Path(__file__).parents[1] / "paddle.md"
 BEGIN, END = "<!-- versions: docs/scripts/versions_paddle.py -->", "<!-- end of versions -->"
@@ -20,7 +20,7 @@ def row(junit: pathlib.Path) -> str:
     """Return the row of one version."""
     version = junit.stem
     passed, failed, refused = 0, 0, set()
-    for case in ElementTree.parse(junit).iter("testcase"):
+    for case in ET.parse(junit).iter("testcase"):
         if case.find("failure") is not None or case.find("error") is not None:
             failed += 1
         elif (skipped := case.find("skipped")) is None:
