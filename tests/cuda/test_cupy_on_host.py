@@ -92,6 +92,9 @@ def cupy(machine, monkeypatch):
     for name in MODULES:
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "cupy", fake_cupy())
+    # Dispatch remembers the backend that the last test imported.
+    monkeypatch.setattr(dispatch, "_by_type", {})
+    monkeypatch.setattr(dispatch, "_built_in", {})
     yield importlib.import_module("rrelu_compat.cupy")
     for name in MODULES:
         sys.modules.pop(name, None)
@@ -206,6 +209,7 @@ def test_without_cupy_the_cure_is_named(monkeypatch):
     for name in MODULES:
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "cupy", None)
+    monkeypatch.setattr(dispatch, "_built_in", {})
     with pytest.raises(ModuleNotFoundError, match="cupy"):
         dispatch.get_backend("cupy")
 
