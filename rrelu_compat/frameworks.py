@@ -11,10 +11,10 @@ from typing import Any
 
 #: Where each framework's tensor types, and its base class of layers, are found.
 _TENSORS: dict[str, tuple[str, ...]] = {
-    "numpy": ("ndarray",),
     "torch": ("Tensor", "fx.Proxy"),
     "paddle": ("Tensor", "pir.Value", "static.Variable"),
     "cupy": ("ndarray",),
+    "numpy": ("ndarray",),  # last: other libraries derive their arrays from it
 }
 _LAYERS: dict[str, tuple[str, ...]] = {"torch": ("nn.Module",), "paddle": ("nn.Layer",)}
 

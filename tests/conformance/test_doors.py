@@ -43,6 +43,13 @@ def python(*arguments: str, cwd: Path, path: tuple[Path, ...] = ()) -> subproces
     )
 
 
+def without(package: str, folder: Path) -> tuple[Path, ...]:
+    """Return a path on which a package is not installed, for the workers too."""
+    name = f"{package}.py"
+    (folder / name).write_text(f"raise ModuleNotFoundError(name={package!r})")
+    return (folder,)
+
+
 class TestCommand:
     def test_passed_is_0_and_the_table_counts(self, capsys):
         assert command("numpy", *FEW) == 0
@@ -83,16 +90,16 @@ class TestCommand:
 
     def test_a_framework_that_is_not_installed_is_2(self, tmp_path):
         """A named backend that is missing is an error, never a skip."""
-        blocked = "import sys; sys.modules['paddle'] = None; "
-        code = blocked + "from rrelu_compat.cli import main; sys.exit(main(sys.argv[1:]))"
-        done = python("-c", code, "conformance", "numpy", "paddle", cwd=tmp_path)
+        path = without("paddle", tmp_path)
+        done = python(
+            "-m", "rrelu_compat", "conformance", "numpy", "paddle", cwd=tmp_path, path=path
+        )
         assert done.returncode == 2, done.stdout + done.stderr
         assert "paddle" in done.stderr
 
     def test_a_missing_extra_is_2_and_says_what_to_install(self, tmp_path):
-        blocked = "import sys; sys.modules['scipy'] = None; "
-        code = blocked + "from rrelu_compat.cli import main; sys.exit(main(sys.argv[1:]))"
-        done = python("-c", code, "conformance", "numpy", cwd=tmp_path)
+        path = without("scipy", tmp_path)
+        done = python("-m", "rrelu_compat", "conformance", "numpy", cwd=tmp_path, path=path)
         assert done.returncode == 2, done.stdout + done.stderr
         assert "pip install 'rrelu-compat[conformance]'" in done.stderr
 

@@ -112,10 +112,10 @@ def test_paddle_refuses_bounds_outside_0_and_1(lower, upper):
     assert ours_paddle.rrelu(x, lower, upper, training=False).item() == -(lower + upper) / 2
 
 
-def test_bools_and_tensors_are_no_bounds():
+def test_bools_and_tensors_with_axes_are_no_bounds():
     torch_functional.rrelu(torch.tensor([-1.0]), False, True)  # accepted
     for module, x in ((ours_torch, torch.tensor([-1.0])), (ours_paddle, paddle.to_tensor([-1.0]))):
-        for bound in (True, torch.tensor(0.1), paddle.to_tensor(0.1)):
+        for bound in (True, torch.tensor([0.1]), paddle.to_tensor([0.1])):
             with pytest.raises(TypeError, match="lower="):
                 module.rrelu(x, bound, 0.5)
 

@@ -35,7 +35,10 @@ class Region(paddle.nn.Layer):
         if self.plain[0] or self.make == "plain":
             return self.body(x)
         if self.make == "sequential":
-            return recompute_sequential({"segments": 1}, self.body, x)
+            layers = list(
+                self.body
+            )  # of a Sequential Paddle would run a layer that stands there twice once
+            return recompute_sequential({"segments": 1}, layers, x)
         return recompute(self.body, x, use_reentrant=self.make == "reentrant")
 
 

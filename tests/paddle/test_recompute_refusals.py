@@ -56,53 +56,127 @@ def test_inner_segment_without_kept_state_is_refused_inside_one_with(reentrant):
         loss.backward()
 
 
-def test_more_calls_than_the_forward_made_are_refused():
+@both_variants
+@pytest.mark.parametrize("then", ["nothing", "a call", "a segment", "around"])
+def test_more_calls_than_the_forward_made_are_refused(reentrant, then):
     x, w = weights((4, 6), (6, 6))
     act, repeats = RReLU(generator=Generator(1)), [1]
 
     def segment(h):
+        h = paddle.matmul(h, w)
         for _ in range(repeats[0]):
-            h = act(paddle.matmul(h, w))
-        return h
+            h = act(h)
+        return paddle.matmul(h, w)
 
-    loss = recompute(segment, x).sum()
+    def around(h):
+        return act(recompute(segment, h, use_reentrant=reentrant))
+
+    if then == "around":
+        loss = recompute(around, x, use_reentrant=True).sum()
+    else:
+        loss = recompute(segment, x, use_reentrant=reentrant).sum()
+    if then != "nothing":  # the same call, by others
+        act(x * 1)
+    if then == "a segment":
+        loss = recompute(segment, x, use_reentrant=reentrant).sum() * 0 + loss
     repeats[0] = 2
-    with pytest.raises(Exception, match="more training calls"):
-        loss.backward()
-
-
-def test_another_generator_than_in_the_forward_is_refused():
-    x, w = weights((4, 6), (6, 6))
-    for other in (Generator(2), paddle.base.core.Generator()):
-        act = RReLU(generator=Generator(1))
-        loss = recompute(lambda h, act=act: act(paddle.matmul(h, w)), x).sum()
-        act.generator = other
-        with pytest.raises(Exception, match="did not in the original one"):
+    try:
+        with pytest.raises(Exception, match="training call"):
             loss.backward()
+    finally:
+        paddle.set_grad_enabled(True)
 
 
-@pytest.mark.parametrize("move", ["manual_seed", "load_state_dict", "seed alone", "off"])
-def test_stream_moved_inside_the_segment_is_refused(move):
+def _annealed(reentrant, **changes):
+    """Recompute a segment whose RReLU differs, in the repetition alone, by `changes`."""
     x, w = weights((4, 6), (6, 6))
-    rrelu_compat.manual_seed(1)
+    call = {"lower": 0.1, "upper": 0.5, "generator": Generator(1), "dtype": "float32", "rows": 4}
+    runs = []
 
     def segment(h):
-        h = rrelu(paddle.matmul(h, w))
-        if move == "manual_seed":
-            rrelu_compat.manual_seed(2)
-        elif move == "off":
-            rrelu_compat.manual_seed(None)
-        elif move == "seed alone":
-            process = rrelu_compat.generator.process_generator()
-            process.load_state_dict({"seed": 2, "call": process.call})
-        else:
-            process = rrelu_compat.generator.process_generator()
-            process.load_state_dict({"seed": 1, "call": 40})
-        return rrelu(paddle.matmul(h, w))
+        now = call | changes if runs else call
+        runs.append(1)
+        h = paddle.matmul(h, w).astype(now["dtype"])[: now["rows"]]
+        h = rrelu(h, now["lower"], now["upper"], generator=now["generator"])
+        return paddle.matmul(h.astype("float32"), w).sum()
 
-    loss = recompute(segment, x).sum()
-    with pytest.raises(Exception, match="was moved or shared"):
-        loss.backward()
+    try:
+        recompute(segment, x, use_reentrant=reentrant).backward()
+    finally:
+        paddle.set_grad_enabled(True)  # an error in a backward leaves it off
+    return len(runs)
+
+
+@both_variants
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rows": 3}, "18 elements of float32.*original one had 24 elements of float32"),
+        ({"dtype": "float64"}, "24 elements of float64.*had 24 elements of float32"),
+        ({"lower": 0.2}, "lower=0.2, upper=0.5.*had.*lower=0.1, upper=0.5"),
+        ({"upper": 0.6}, "lower=0.1, upper=0.6.*had.*lower=0.1, upper=0.5"),
+        ({"generator": Generator(1)}, "has generator=Generator"),
+        ({"generator": None}, "has generator=None"),
+        ({"generator": paddle.base.core.Generator()}, "has generator=<"),
+        ({"generator": paddle.base.core.default_cpu_generator()}, "has generator=None"),
+    ],
+    ids=["size", "dtype", "lower", "upper", "Generator", "none", "Paddle's", "default"],
+)
+def test_another_call_than_in_the_forward_is_refused(reentrant, changes, message):
+    with pytest.raises(Exception, match=message):
+        _annealed(reentrant, **changes)
+    assert _annealed(reentrant) == 2
+
+
+@both_variants
+def test_a_generator_made_in_the_segment_is_made_again(reentrant):
+    results = []
+    for run in (lambda segment, x: segment(x), recompute):
+        x, w = weights((4, 6), (6, 6))
+
+        def segment(h, w=w):
+            return paddle.matmul(rrelu(paddle.matmul(h, w), generator=Generator(3)), w)
+
+        options = {} if run is not recompute else {"use_reentrant": reentrant}
+        run(segment, x, **options).sum().backward()
+        results.append(x.grad.numpy())
+    assert np.array_equal(*results)
+
+
+@both_variants
+@pytest.mark.parametrize("move", ["manual_seed", "load_state_dict", "seed alone", "off"])
+def test_a_stream_may_be_moved_inside_the_segment(move, reentrant):
+    def gradients(repeat):
+        x, w = weights((4, 6), (6, 6))
+        rrelu_compat.manual_seed(1)
+        paddle.seed(4)
+
+        def segment(h):
+            h = rrelu(paddle.matmul(h, w))
+            if move == "manual_seed":
+                rrelu_compat.manual_seed(2)
+            elif move == "off":
+                rrelu_compat.manual_seed(None)
+            else:
+                process = rrelu_compat.generator.process_generator()
+                state = {"seed": 2, "call": process.call} if move == "seed alone" else None
+                process.load_state_dict(state or {"seed": 1, "call": 40})
+            return rrelu(paddle.matmul(h, w))
+
+        y = recompute(segment, x, use_reentrant=reentrant) if repeat else segment(x)
+        y.sum().backward()
+        return x.grad.numpy()
+
+    assert np.array_equal(gradients(False), gradients(True))
+
+
+def test_a_long_log_is_let_go():
+    x, w = weights((2, 2), (2, 2))
+    y = recompute(lambda h: rrelu(paddle.matmul(h, w)), x)
+    one = paddle.ones([1])
+    for _ in range(100_000):
+        rrelu(one)
+    y.sum().backward()
 
 
 def test_loaded_inside_a_segment_is_refused_where_it_would_be_wrong(run_python):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import paddle
-
+from rrelu_compat.backends.paddle import private
 from rrelu_compat.backends.paddle.layer import rrelu
 from rrelu_compat.layers import inplace_or_name
 from rrelu_compat.spec import LOWER, UPPER
+
+if TYPE_CHECKING:
+    import paddle
 
 
 def torch_rrelu(
@@ -86,6 +88,6 @@ def torch_rrelu_(
 torch_rrelu.__name__, torch_rrelu_.__name__ = "rrelu", "rrelu_"
 
 for _whole in (torch_rrelu, torch_rrelu_):  # to_static takes them whole, and does not look inside
-    paddle.jit.marker.unified(_whole)
+    private.take_whole(_whole)
 
 __all__ = ["torch_rrelu", "torch_rrelu_"]

@@ -23,6 +23,7 @@ import paddle
 
 from rrelu_compat import kernels
 from rrelu_compat.backends.paddle import cpu, private, recompute
+from rrelu_compat.backends.paddle.kept_outputs import keeper
 from rrelu_compat.backends.paddle.tensors import DTYPE_OF_CODE, check_no_overlap, thread_count
 
 if TYPE_CHECKING:
@@ -136,10 +137,18 @@ def multipliers(x: Any, code: int, key: Key) -> Any:
 def check_inplace(x: Any, recording: bool) -> None:
     """Raise, before data is touched or a number drawn, where `x` can't be worked on in place."""
     check_no_overlap(x)
-    if recording and x.is_leaf:
+    if not recording:
+        return
+    if x.is_leaf:
         raise ValueError(
             "x is a leaf that requires a gradient (stop_gradient=False): inplace=True would overwrite "
             "what its gradient is for; use inplace=False, or paddle.no_grad()"
+        )
+    operation = keeper(x)
+    if operation is not None:
+        raise ValueError(
+            f"x is the output of {operation}, which keeps it in Paddle to make its gradient: inplace=True "
+            "would overwrite it; use inplace=False"
         )
 
 

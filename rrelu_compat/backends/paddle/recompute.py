@@ -1,20 +1,21 @@
 """``paddle.distributed.fleet.recompute``: a repeated forward gets the slopes of the one it repeats.
 
 Paddle calls a registered pair of functions around every segment: get before its forward, get and set before
-it is repeated, set after. Nothing is rewound by them here, since other threads may be drawing: get returns
-a `_Snapshot`, which notes what its thread then draws; set makes the thread draw from these notes instead.
+it is repeated, set after. Nothing is rewound by them here, since other threads may be drawing: each thread
+keeps a log of its draws, get returns the place in it, and set makes the thread draw from there once more. The
+order of the calls is the key; a call that differs from the one it repeats raises.
 
 Paddle has one place for such a pair and allows one registration. The object it lives in is given a
 subclass that runs ours and the user's, so the place stays free.
 
-Paddle itself saves and restores the default generator, but other threads may draw from it meanwhile: what
-it gave is noted too. With ``preserve_rng_state=False``, or a recomputation that did not go through the pair,
+With ``preserve_rng_state=False``, or a recomputation that did not go through the pair,
 the slopes would be drawn afresh and the gradient would be wrong: that is seen on the stack, and raises.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 import weakref
@@ -22,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import paddle
 import paddle.distributed.fleet.recompute as package
-from paddle.base import core
 
+from rrelu_compat import kernels
 from rrelu_compat.errors import RecomputeError
 from rrelu_compat.fork import lock
 from rrelu_compat.generator import Generator, live_generators, process_generator
@@ -31,8 +32,13 @@ from rrelu_compat.generator import Generator, live_generators, process_generator
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Whether the process has ever recomputed; until then drawing takes the short way.
-seen = False
+#: What a call is: elements, code of the dtype, bounds; None in a static program, which is itself repeated.
+What = tuple[int, int, float, float] | None
+
+#: Whether the process has ever recomputed; until then drawing takes the short way. True until it was checked
+#: that Paddle would tell.
+seen = True
+_checked = _asked = _unknown = False
 
 # The modules shadow their functions of the same name, hence by way of sys.modules.
 _FILES = frozenset(
@@ -51,122 +57,84 @@ _EXECUTORS = frozenset(
         paddle.jit.dy2static.pir_partial_program.PartialProgramLayer.__init__,
     )
 )
+_PADDLE = os.path.dirname(paddle.__file__) + os.sep
+_NOT_REENTRANT = ("_recompute_without_reentrant", "unpack")
+_CODE: Any = sys.modules[f"{package.__name__}.recompute"].__dict__[_NOT_REENTRANT[0]].__code__
+_FORWARD = ("forward", "_recompute_without_reentrant")
 _REPEATING = ("backward", "unpack")
-_NEVER = 2**63
 
 _lock = lock()
-# Draws so far from each of Paddle's generators: a gap shows that another thread drew.
-_draws: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
 
-class _Track:
-    """What a thread drew from one source after a snapshot: where it started, and how often.
+def _text(what: What) -> str:
+    if what is None:
+        return "values of a static program"
+    n, code, lower, upper = what
+    dtype = next(name for name, number in kernels.DTYPES.items() if number == code)
+    return f"{n} elements of {dtype}, lower={lower!r}, upper={upper!r}"
 
-    `broken` is the number of the first draw that did not follow on the one before.
-    """
 
-    __slots__ = ("broken", "count", "start", "step")
+class _Entry:
+    """One draw: the place after it, what the call was, whose generator it named, and what it was given."""
 
-    def __init__(self, start: Any, step: int) -> None:
-        self.start, self.step = start, step
-        self.count, self.broken = 0, _NEVER
+    __slots__ = ("call", "following", "generator", "seed", "what")
 
-    def note(self, follows: bool) -> None:
-        if not follows and self.broken == _NEVER:
-            self.broken = self.count
-        self.count += 1
+    def __init__(
+        self, what: What = None, generator: Any = None, seed: int = 0, call: int = 0
+    ) -> None:
+        self.following: _Entry | None = None
+        self.what, self.seed, self.call = what, seed, call
+        # Weak: the log must keep nobody's generator alive.
+        self.generator = None if generator is None else weakref.ref(generator)
 
 
 class _Snapshot:
-    """A moment in the streams of one thread, and what the thread drew since."""
+    """A moment in the log of one thread: what the thread draws then follows on `last`."""
 
-    __slots__ = ("__weakref__", "process", "seeds", "sources", "tracks", "user")
+    __slots__ = ("__weakref__", "end", "last", "user")
 
-    def __init__(self, process: Generator | None, user: Any) -> None:
-        self.process = process
+    def __init__(self, last: _Entry, user: Any) -> None:
+        self.last = last
+        #: The latest draw of the segment, once it is known that its forward is over.
+        self.end: _Entry | None = None
         self.user = user
-        self.tracks: dict[Any, _Track] = {}
-        #: What Paddle's default generator gave.
-        self.seeds: list[int] = []
-        #: Whether calls without a generator went to the process-wide one.
-        self.sources = _Track(process is not None, 0)
-
-    def note(self, generator: Any, start: Any, step: int) -> None:
-        """Note one draw: number `step` of the stream that begins with the seed or state `start`."""
-        track = self.tracks.get(generator)
-        if track is None:
-            track = self.tracks[generator] = _Track(start, step)
-        follows = step == (track.step + track.count) % 2**64
-        if isinstance(generator, Generator):
-            follows = follows and start == track.start
-        track.note(follows)
 
 
 class _Replay:
-    """Draws once more what a snapshot's thread drew."""
+    """Gives once more, in their order, the numbers that a snapshot's thread drew."""
 
     def __init__(self, snapshot: _Snapshot) -> None:
-        self.snapshot = snapshot
-        self._cursors: dict[Any, int] = {}
-        self._clones: dict[Any, Any] = {}
+        self._last, self._end = snapshot.last, snapshot.end
         # Those made later are the segment's own: it makes them afresh each time.
         self._older = frozenset(live_generators())
 
-    def _next(self, key: Any, track: _Track, what: str) -> int:
-        k = self._cursors.get(key, 0)
-        self._cursors[key] = k + 1
-        if k >= track.broken:
+    def next(self, generator: Any, what: What) -> tuple[int, int]:
+        """Return the seed and call of the next draw; it must be the same call as then."""
+        entry = self._last.following
+        if entry is None or self._last is self._end:
             raise RecomputeError(
-                f"{what} was moved or shared with another thread during the forward that is "
-                "recomputed: its slopes are not known any more; give each thread a Generator of its "
-                "own, and call manual_seed and load_state_dict outside the segment"
+                "the recomputed forward makes more training calls than the original one: it must run "
+                "the same layers"
             )
-        if k >= track.count:
+        if what != entry.what:
             raise RecomputeError(
-                f"the recomputed forward makes more training calls with {what} than the original "
-                "one: it must run the same layers"
+                f"a training call of the recomputed forward has {_text(what)}; the original one had "
+                f"{_text(entry.what)}: a segment must make the same calls when it is repeated"
             )
-        return k
-
-    def process(self) -> Generator | None:
-        self._next(None, self.snapshot.sources, "rrelu_compat.manual_seed's stream")
-        return self.snapshot.process
-
-    def take(self, generator: Generator) -> tuple[int, int]:
-        track = self.snapshot.tracks.get(generator)
-        if track is None:
-            if generator in self._older:
-                raise RecomputeError(
-                    f"{generator!r} draws in a recomputed forward, but did not in the original one"
-                )
-            return generator.take()
-        k = self._next(generator, track, repr(generator))
-        return track.start, (track.step + k) % 2**64
-
-    def seed(self) -> int:
-        k = self._cursors.get("default", 0)
-        self._cursors["default"] = k + 1
-        if k >= len(self.snapshot.seeds):
+        if not self._same(generator, entry):
             raise RecomputeError(
-                "the recomputed forward makes more training calls with Paddle's default generator than "
-                f"the {k} of the original one: it must run the same layers"
+                f"a training call of the recomputed forward has generator={generator!r}, and did not in "
+                "the original one: a segment must make the same calls when it is repeated"
             )
-        return self.snapshot.seeds[k]
+        self._last = entry
+        return entry.seed, entry.call
 
-    def random(self, generator: Any) -> tuple[int, Any, int]:
-        """Return a seed, the state it was drawn in, and the number of the draw."""
-        track = self.snapshot.tracks.get(generator)
-        if track is None:
-            raise RecomputeError(
-                f"{generator!r} draws in a recomputed forward, but did not in the original one"
-            )
-        k = self._next(generator, track, repr(generator))
-        clone = self._clones.get(generator)
-        if clone is None:
-            clone = self._clones[generator] = core.Generator()
-            clone.set_state(track.start)
-        state = clone.get_state()
-        return clone.random(), state, k
+    def _same(self, generator: Any, entry: _Entry) -> bool:
+        if generator is None or entry.generator is None:
+            return generator is entry.generator
+        if generator is entry.generator():
+            return True
+        return isinstance(generator, Generator) and generator not in self._older
 
 
 class _Level:
@@ -175,7 +143,18 @@ class _Level:
     def __init__(self, replay: _Replay | None = None, origin: _Snapshot | None = None) -> None:
         self.replay = replay
         self.origin = origin
+        #: The latest draw. Earlier ones are kept by the snapshots that need them.
+        self.last = _Entry()
         self.open: weakref.WeakSet[_Snapshot] = weakref.WeakSet()
+        #: The snapshots whose forwards may still run, and how many forwards there are around each.
+        self.running: list[tuple[int, weakref.ref[_Snapshot]]] = []
+
+    def end(self, depth: int) -> None:
+        """Note that the forwards are over that were within `depth` others or more."""
+        while self.running and self.running[-1][0] >= depth:
+            snapshot = self.running.pop()[1]()
+            if snapshot is not None:
+                snapshot.end = self.last
 
 
 class _Levels(list[_Level]):
@@ -202,9 +181,12 @@ _thread = _Thread()
 
 def _get_state(user: Any) -> _Snapshot:
     level = _thread.levels[-1]
-    process = process_generator() if level.replay is None else level.replay.snapshot.process
-    snapshot = _Snapshot(process, user)
+    snapshot = _Snapshot(level.last, user)
     level.open.add(snapshot)
+    names = _segments(sys._getframe())
+    if names and names[0] in _FORWARD:  # not in a backward, which gets the present state
+        level.end(len(names) - 1)
+        level.running.append((len(names) - 1, weakref.ref(snapshot)))
     _thread.latest = weakref.ref(snapshot)
     return snapshot
 
@@ -220,12 +202,15 @@ def _set_state(snapshot: _Snapshot) -> None:
     levels.append(_Level(_Replay(snapshot), origin))
 
 
-def _in_recompute(frame: Any) -> bool:
+def _segments(frame: Any) -> list[str]:
+    """Return which functions of Paddle's recomputation run segments there, innermost first."""
+    names = []
     while frame is not None:
-        if frame.f_code.co_filename in _FILES:
-            return True
+        code = frame.f_code
+        if code.co_filename in _FILES and code.co_name in (*_FORWARD, *_REPEATING):
+            names.append(code.co_name)
         frame = frame.f_back
-    return False
+    return names
 
 
 def _frame_in_executor(frame: Any) -> bool:
@@ -303,52 +288,95 @@ def _check_repeatable(restored_by_paddle: bool) -> None:
         )
 
 
-def _draw_from_framework(generator: Any, level: _Level) -> int:
-    """Draw a seed from a generator of Paddle's that is not the default one."""
-    seed: int
-    if level.replay is not None:
-        seed, state, step = level.replay.random(generator)
-    else:
-        with _lock:
-            state = generator.get_state() if level.open else None
-            step = _draws.get(generator, 0)
-            _draws[generator] = step + 1
-            seed = generator.random()
-    for snapshot in level.open:
-        snapshot.note(generator, state, step)
-    return seed
+def _probe() -> None:
+    """Recompute once; raise unless a repetition that Paddle can't repeat is seen."""
+    runs = []
+
+    def segment(x: Any) -> Any:
+        runs.append(1)
+        if len(runs) == 2:
+            _check_repeatable(restored_by_paddle=True)
+        return x * 2
+
+    x = paddle.ones([1])
+    x.stop_gradient = False
+    try:
+        package.recompute(segment, x, preserve_rng_state=False).backward()
+    except Exception as error:
+        if "preserve_rng_state=False" in str(error) and _asked:
+            return
+        raise
+    raise RuntimeError("not seen")
 
 
-def draw(generator: Any, default: Any, seed: int) -> tuple[int, int]:
+def _check_paddle() -> None:
+    """Find out whether this Paddle tells what is repeated: without it slopes could silently be others."""
+    global _asked, _checked, _unknown, seen
+    before, _asked = _asked, False
+    failed: list[Exception] = []
+
+    def run() -> None:
+        try:
+            _probe()
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)  # nothing of the caller's is on there
+    thread.start()
+    thread.join()
+    _asked = before
+    functions = (*_CODE.co_consts, _CODE)
+    known = all(name in {getattr(f, "co_name", "") for f in functions} for name in _NOT_REENTRANT)
+    _unknown = bool(failed) or not known
+    _checked, seen = True, _unknown or before
+
+
+def _check_known() -> None:
+    """Raise in a segment whose repetition could not be recognised."""
+    frame: Any = sys._current_frames()[_thread.ident]
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file.startswith(_PADDLE) and "recompute" in file[len(_PADDLE) :]:
+            raise RecomputeError(
+                "RReLU in training under recompute() needs the custom_state_manager of Paddle 3.1 to 3.3, "
+                f"which Paddle {paddle.__version__} does not have or does not use in the same way: use "
+                "another version of Paddle, or no recompute() around RReLU"
+            )
+        frame = frame.f_back
+
+
+def draw(generator: Any, default: Any, seed: int, what: What) -> tuple[int, int]:
     """Return the ``(seed, call)`` of one training call; `seed` is what the generator `default` gave."""
+    if not _checked:
+        _check_paddle()
+    if _unknown:
+        _check_known()
     level = _thread.levels[-1]
-    replay = level.replay
-    explicit = generator is not None
-    if not explicit:
-        generator = process_generator() if replay is None else replay.process()
-        for snapshot in level.open:
-            snapshot.sources.note((generator is not None) == snapshot.sources.start)
-    if generator is default:
-        generator = None
-    if replay is None:
-        _check_repeatable(restored_by_paddle=generator is None)
-    if generator is None:
-        seed = seed if replay is None else replay.seed()
-        for snapshot in level.open:
-            snapshot.seeds.append(seed)
-        return seed, 0
-    if not isinstance(generator, Generator):
-        return _draw_from_framework(generator, level), 0
-    seed, call = generator.take() if replay is None else replay.take(generator)
-    for snapshot in level.open:
-        snapshot.note(generator, seed, call)
+    if level.running:
+        level.end(len(_segments(sys._current_frames()[_thread.ident])))
+    named = None if generator is default else generator
+    call = 0
+    if level.replay is not None:
+        seed, call = level.replay.next(named, what)
+    else:
+        if generator is None:
+            generator = process_generator()
+        _check_repeatable(restored_by_paddle=generator is None or generator is default)
+        if isinstance(generator, Generator):
+            seed, call = generator.take()
+        elif generator is not None and generator is not default:
+            seed = generator.random()
+    entry = level.last.following = _Entry(what, named, seed, call)
+    level.last = entry
     return seed, call
 
 
 def install() -> None:
     """Make Paddle's recomputation call us; what the user registers there, before or later, still runs."""
-    global seen
-    manager = package.custom_state_manager
+    global _asked
+    manager = getattr(package, "custom_state_manager", None)
+    if manager is None:
+        return  # `_check_paddle` finds it out
     native = type(manager)
 
     class ChainedManager(native):  # type: ignore[misc, valid-type]
@@ -367,8 +395,8 @@ def install() -> None:
 
         @property
         def custom_get_state_func(self) -> Any:
-            global seen
-            seen = True
+            global _asked, seen
+            seen = _asked = True
             return self._get
 
         @custom_get_state_func.setter
@@ -402,5 +430,5 @@ def install() -> None:
     manager.user_get = before.get("custom_get_state_func")
     manager.user_set = before.get("custom_set_state_func")
     # Loaded inside a segment (the first rrelu of the program): that one can't be helped any more.
-    if any(map(_in_recompute, sys._current_frames().values())):
-        seen = True
+    if any(map(_segments, sys._current_frames().values())):
+        _asked = True

@@ -19,7 +19,7 @@ def check_generator(generator: Any) -> None:
         )
 
 
-def draw(generator: Any, default: Any = None) -> tuple[int, int]:
+def draw(generator: Any, default: Any = None, what: recompute.What = None) -> tuple[int, int]:
     """Return the ``(seed, call)`` of one training call.
 
     Parameters
@@ -27,13 +27,15 @@ def draw(generator: Any, default: Any = None) -> tuple[int, int]:
     generator : rrelu_compat.Generator, paddle.base.core.Generator or None
     default : paddle.base.core.Generator, optional
         Paddle's default generator of the tensor's device; that of the CPU if not given.
+    what : tuple, optional
+        What the call is, to know it again when it is recomputed.
     """
     if default is None:
         default = default_generator()
     # One number whatever the source, so that the streams of other random layers don't depend on it.
     seed: int = default.random()
     if recompute.seen:
-        return recompute.draw(generator, default, seed)
+        return recompute.draw(generator, default, seed, what)
     if generator is None:
         generator = process_generator()
         if generator is None:

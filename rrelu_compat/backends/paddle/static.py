@@ -11,6 +11,7 @@ In evaluation there are Paddle's operations alone, so the program can be saved a
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import sys
 import warnings
@@ -25,39 +26,61 @@ from rrelu_compat.backends.paddle import nodes, private, recompute, seeds
 from rrelu_compat.backends.paddle.evaluation import leaky_relu_is_exact
 from rrelu_compat.backends.paddle.export import purpose
 from rrelu_compat.backends.paddle.tensors import dtype_code
+from rrelu_compat.fork import lock
 from rrelu_compat.spec import RReLUSpec
 
 _DRAW = "rrelu_compat_draw"
-_tokens: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
-# A program may live longer than its layer, and needs the generator.
-_generators: dict[str, Any] = {"": None}
 
 
-def _token(generator: Any) -> str:
-    """Return a name for a generator: operations take strings, and tell their constants apart by hash."""
+class _Source:
+    """A generator as a constant of operations, which are told apart by its hash.
+
+    The operations alone keep it: a program may live longer than its layer, and needs the generator.
+    """
+
+    __slots__ = ("__weakref__", "_number", "generator")
+
+    def __init__(self, generator: Any) -> None:
+        self.generator = generator
+        # Never used again, unlike an address: Paddle would take the operation that had it before.
+        self._number = next(_numbers)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+_numbers = itertools.count()
+_lock = lock()
+_of_default = _Source(None)
+# By the address of a generator, which lives as long as its source.
+_sources: weakref.WeakValueDictionary[int, _Source] = weakref.WeakValueDictionary()
+
+
+def _source(generator: Any) -> _Source:
+    """Return the source of a generator: the same one as long as an operation has it."""
     if generator is None:
-        return ""
-    token = _tokens.get(generator)
-    if token is None:
-        token = _tokens[generator] = f"generator {len(_generators)}"
-        _generators[token] = generator
-    return token
+        return _of_default
+    with _lock:
+        source = _sources.get(id(generator))
+        if source is None:
+            source = _sources[id(generator)] = _Source(generator)
+    return source
 
 
 def _is_test(flag: Any) -> bool:
     return bool(flag.item() == 1)
 
 
-def _draw_meta(previous: Any, flag: Any, token: str) -> Any:
+def _draw_meta(previous: Any, flag: Any, source: _Source) -> Any:
     return paddle.static.MetaTensor(shape=[2], dtype=paddle.int64)
 
 
-def _draw(previous: Any, flag: Any, token: str) -> Any:
+def _draw(previous: Any, flag: Any, source: _Source) -> Any:
     """Draw the seed and call number of one training call when the program runs."""
     key = (0, 0)
     if not _is_test(flag):
         with recompute.in_thread_of_the_executor():
-            key = seeds.draw(_generators[token])
+            key = seeds.draw(source.generator)
     return paddle.to_tensor(np.array(key, dtype=np.uint64).view(np.int64))
 
 
@@ -164,7 +187,7 @@ def _test_flag() -> Any:
 def _train(x: Any, code: int, lower: float, upper: float, generator: Any) -> Any:
     draw, make = _operations()
     flag = _test_flag()
-    key = _fixed(draw(_previous_draw(x), flag, _token(generator)))
+    key = _fixed(draw(_previous_draw(x), flag, _source(generator)))
     made = make(x, key, flag, lower.hex(), upper.hex())
     return _scale(x, code, _fixed(made))
 

@@ -46,7 +46,7 @@ def trains_at_first(t: Trial) -> None:
     t.ensure(np.unique(y.astype(np.float64)).size > 1, "a new layer gave all elements one slope")
 
 
-@check(needs=LAYERS, once=True)
+@check(needs=(*LAYERS, "evaluation"), once=True)
 def switches(t: Trial) -> None:
     """eval() and train() switch modes back and forth."""
     layer, x = t.layer(0.0, 1.0), t.minus_ones(64)
