@@ -33,7 +33,7 @@ class TestErrors:
             ((-1e308, 1e308), BoundsError),
             ((True, 2.0), TypeError),
             (("0.1", 0.2), TypeError),
-            ((paddle.to_tensor(0.1), 0.2), TypeError),
+            ((paddle.to_tensor([0.1]), 0.2), TypeError),
             (([0.1], 0.2), TypeError),
         ],
     )

@@ -307,7 +307,7 @@ def test_bounds_are_checked():
                     rrelu(x, lower, upper, training)
             with pytest.raises(BoundsError):
                 RReLU(lower, upper)
-    for bad in (True, "0.1", torch.tensor(0.1), None):
+    for bad in (True, "0.1", torch.tensor([0.1]), None):
         with pytest.raises(TypeError):
             rrelu(x, bad, 0.3)
     for training in (True, False):
