@@ -12,9 +12,8 @@ import argparse
 import statistics
 import sys
 import timeit
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import paddle
@@ -24,6 +23,9 @@ from torch.utils.checkpoint import checkpoint
 import rrelu_compat
 import rrelu_compat.paddle
 import rrelu_compat.torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PACKAGE = str(Path(rrelu_compat.__file__).parent)
 
