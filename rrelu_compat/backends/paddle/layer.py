@@ -13,8 +13,8 @@ from rrelu_compat.backends.paddle.seeds import check_generator
 from rrelu_compat.layers import RReLULayer, deepcopy_sharing_generator, inplace_or_name
 from rrelu_compat.spec import LOWER, UPPER, RReLUSpec, check_training, spec_of
 
-#: Paddle's own class, whatever a program puts in its place later.
-NATIVE = paddle.nn.RReLU
+#: Paddle's own class, whatever a program puts in the place of ``paddle.nn.RReLU``, before or later.
+NATIVE = paddle.nn.layer.activation.RReLU
 
 
 def rrelu(

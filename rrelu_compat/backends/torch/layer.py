@@ -15,8 +15,8 @@ from rrelu_compat.generator import Generator
 from rrelu_compat.layers import RReLULayer, deepcopy_sharing_generator, inplace_or_name
 from rrelu_compat.spec import LOWER, UPPER, RReLUSpec, check_training, spec_of
 
-#: PyTorch's own class, whatever a program puts in its place later.
-NATIVE = torch.nn.RReLU
+#: PyTorch's own class, whatever a program puts in the place of ``torch.nn.RReLU``, before or later.
+NATIVE = torch.nn.modules.activation.RReLU
 
 
 def rrelu(

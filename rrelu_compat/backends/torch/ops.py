@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rrelu_compat.backends.torch import cpu, cuda, seeds
+from rrelu_compat.backends.torch import cpu, cuda, private, seeds
 from rrelu_compat.backends.torch.device_keys import refuse_capture
 from rrelu_compat.backends.torch.nodes import bits_like, bits_multipliers, bytes_for
 from rrelu_compat.backends.torch.pack import DeviceKey, Pack
@@ -27,7 +27,7 @@ from rrelu_compat.layout import c_strides
 
 NAMESPACE = "rrelu_compat_v2"
 
-library: Any = torch.library.Library(NAMESPACE, "DEF")  # type: ignore[no-untyped-call]
+library: Any = private.library(NAMESPACE)
 _KEY = "Tensor key, float lower, float upper, SymInt start=0, SymInt[]? index_strides=None"
 library.define(
     "draw_at(Tensor state, bool own, int place) -> Tensor",

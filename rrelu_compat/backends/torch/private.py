@@ -86,6 +86,19 @@ def without_vmap_mode() -> Any:
     return core._ExcludeDispatchKeyGuard(core.DispatchKeySet(core._parse_dispatch_key("VmapMode")))
 
 
+def library(namespace: str) -> Any:
+    """Return the operator library of a namespace, without what an earlier import of this module put there.
+
+    Test runners and notebooks take modules out of ``sys.modules`` and import them again.
+    """
+    place = vars(getattr(torch.ops, namespace))
+    if "rrelu_compat" in place:
+        place.pop("rrelu_compat")._destroy()
+    made = torch.library.Library(namespace, "DEF")  # type: ignore[no-untyped-call]
+    place["rrelu_compat"] = made
+    return made
+
+
 @contextlib.contextmanager
 def outside() -> Iterator[None]:
     """Leave every mode and transform for a while: what is made here is a plain tensor, for later too."""

@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import paddle
@@ -388,3 +390,33 @@ def test_a_model_without_rrelu_is_left_alone(framework):
     model = framework.Sequential()
     assert swap(model) is model
     assert not any(isinstance(child, RReLULayer) for child in model.children())
+
+
+REPLACED = """
+import {framework}
+import rrelu_compat.{framework}
+
+native = {framework}.nn.RReLU
+model = {framework}.nn.Sequential(native(0.1, 0.3))
+{framework}.nn.RReLU = rrelu_compat.{framework}.RReLU
+from rrelu_compat.porting import swap
+
+swap(model)
+assert type(model[0]) is rrelu_compat.{framework}.RReLU, type(model[0])
+swap(model, to="native")
+assert type(model[0]) is native, type(model[0])
+"""
+
+
+@pytest.mark.parametrize("order", ["ours first", "replaced first"])
+@pytest.mark.parametrize("framework", ["torch", "paddle"])
+def test_a_class_that_was_replaced_globally_is_still_known(framework, order):
+    program = REPLACED.format(framework=framework)
+    if order == "replaced first":
+        # Somebody else's class stands there before this package is imported.
+        program = program.replace(f"import rrelu_compat.{framework}\n", "", 1).replace(
+            f"{framework}.nn.RReLU = rrelu_compat.{framework}.RReLU",
+            f"{framework}.nn.RReLU = type('Other', (native,), {{}})\nimport rrelu_compat.{framework}",
+        )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

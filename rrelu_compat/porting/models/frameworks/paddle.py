@@ -15,6 +15,7 @@ from paddle.jit.dy2static.program_translator import (
 from paddle.jit.pir_translated_layer import PirTranslatedLayer
 
 import rrelu_compat.paddle
+from rrelu_compat.backends.paddle.layer import NATIVE
 from rrelu_compat.errors import BoundsError
 from rrelu_compat.porting.models.frameworks import paddle_draws
 from rrelu_compat.porting.models.frameworks.patches import patched
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 name = "paddle"
 internals = frozenset(vars(paddle.nn.Layer()))
-native: type = paddle.nn.RReLU
+native: type = NATIVE
 shim: type = rrelu_compat.paddle.RReLU
 
 

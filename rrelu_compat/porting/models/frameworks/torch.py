@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import rrelu_compat.torch
+from rrelu_compat.backends.torch.layer import NATIVE
 from rrelu_compat.porting.models.frameworks import torch_draws, torch_single
 from rrelu_compat.porting.models.frameworks.patches import patched
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 name = "torch"
 internals = frozenset(vars(torch.nn.Module()))
-native: type = torch.nn.RReLU
+native: type = NATIVE
 shim: type = rrelu_compat.torch.RReLU
 
 
