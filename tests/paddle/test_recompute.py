@@ -308,3 +308,18 @@ def test_paddles_own_limits_are_paddles():
 
     with pytest.raises(Exception):  # noqa: B017
         recompute(outer, x, use_reentrant=False).sum().backward()
+
+
+def test_the_first_call_of_a_process_may_stand_in_a_segment(run_python):
+    for reentrant in (True, False):
+        out = run_python(f"""
+import paddle
+from rrelu_compat.paddle import rrelu
+from paddle.distributed.fleet.utils import recompute
+
+x = paddle.to_tensor([-1.0, 2.0], stop_gradient=False)
+y = recompute(lambda h: rrelu(h * 1.0), x, use_reentrant={reentrant})
+y.sum().backward()
+print(paddle.allclose(x.grad * x, y).item())
+""")
+        assert out.split()[-1] == "True"

@@ -312,7 +312,7 @@ def _probe() -> None:
 def _check_paddle() -> None:
     """Find out whether this Paddle tells what is repeated: without it slopes could silently be others."""
     global _asked, _checked, _unknown, seen
-    before, _asked = _asked, False
+    before, _asked, _checked = _asked, False, True
     failed: list[Exception] = []
 
     def run() -> None:
@@ -328,7 +328,7 @@ def _check_paddle() -> None:
     functions = (*_CODE.co_consts, _CODE)
     known = all(name in {getattr(f, "co_name", "") for f in functions} for name in _NOT_REENTRANT)
     _unknown = bool(failed) or not known
-    _checked, seen = True, _unknown or before
+    seen = _unknown or before
 
 
 def _check_known() -> None:
@@ -396,6 +396,8 @@ def install() -> None:
         @property
         def custom_get_state_func(self) -> Any:
             global _asked, seen
+            if not _checked:
+                _check_paddle()  # before the hooks of a segment are on
             seen = _asked = True
             return self._get
 
