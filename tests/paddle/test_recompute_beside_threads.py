@@ -143,8 +143,9 @@ def test_steps_in_six_threads(source):
 def _in_a_process(call):
     """Return how many steps of a call were right, and how often Paddle crashed before it got through.
 
-    Paddle's own ``get_rng_state`` beside ``paddle.rand`` corrupts the heap once in some 20,000 steps, with
-    dropout in the place of RReLU too; that ends the process. What a step raises ends the test.
+    Paddle corrupts the heap once in some 20,000 steps where one thread recomputes and another draws, with
+    dropout in the place of RReLU and without this package too; that ends the process. What a step raises
+    ends the test.
     """
     code = f"import test_recompute_beside_threads as t; print(t.{call})"
     for crashes in range(4):
