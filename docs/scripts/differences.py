@@ -45,9 +45,9 @@ DIFFERS = ("failed", "xfailed")
 def outcomes(
     names: Sequence[str] = NATIVES, profile: Profile | None = None
 ) -> dict[str, dict[str, list[Result]]]:
-    """Run the suite; return the results of each check and subject."""
+    """Run the suite, each subject in a process of its own; return the results of each check and subject."""
     found: dict[str, dict[str, list[Result]]] = {}
-    for result in run(list(names), profile=profile):
+    for result in run(list(names), profile=profile, isolate=True):
         found.setdefault(result.check, {}).setdefault(result.subject, []).append(result)
     return found
 

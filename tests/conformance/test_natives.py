@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
 from pathlib import Path
 
@@ -13,18 +12,6 @@ from rrelu_compat.conformance.finding import load_subject
 from rrelu_compat.conformance.profiles import profile_of
 from rrelu_compat.conformance.registry import all_checks
 from rrelu_compat.conformance.runner import unknown_expectations
-
-
-@pytest.fixture(autouse=True)
-def _freed_memory_is_garbage():
-    """Let the C library overwrite what is freed: uninitialised memory then never happens to be right."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:  # glibc; M_PERTURB is -6
-        mallopt(-6, 85)
-    yield
-    if mallopt is not None:
-        mallopt(-6, 0)
-
 
 TORCH, PADDLE = "torch-native", "paddle-native"
 
@@ -105,7 +92,11 @@ ABSENT = {
 
 @pytest.fixture(scope="module")
 def found():
-    return outcomes((TORCH, PADDLE), profile_of(max_examples=6))
+    with pytest.MonkeyPatch.context() as patch:
+        # The C library overwrites what is freed: uninitialised memory then never happens to be right.
+        patch.setenv("MALLOC_PERTURB_", "85")
+        patch.setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0")
+        return outcomes((TORCH, PADDLE), profile_of(max_examples=6))
 
 
 def _outcomes(found, subject: str, check: str) -> set[str]:

@@ -87,7 +87,7 @@ def test_next_paddle_release(monkeypatch, run_python):
         "import paddle\n"
         + source
         + """
-paddle.nn.RReLU = NextPaddleRReLU
+paddle.nn.RReLU = paddle.nn.layer.activation.RReLU = NextPaddleRReLU
 from rrelu_compat.paddle import RReLU
 for layer in (RReLU(0.1, 0.3, True, "act"), RReLU(0.1, 0.3, "act", True)):
     assert isinstance(layer, NextPaddleRReLU)
