@@ -167,6 +167,11 @@ def test_steps_beside_a_thread():
     assert right == 20 * len(CASES)
 
 
+def test_two_threads_call_for_the_first_time():
+    """Both find that Paddle was not looked at yet; what one does then must not hide the other's segment."""
+    assert _in_a_process("steps_beside('ours', True, 'own', 20)")[0] == 20
+
+
 @pytest.mark.slow
 def test_twenty_thousand_steps_beside_threads():
     calls = [

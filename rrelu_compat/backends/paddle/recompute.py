@@ -38,7 +38,9 @@ What = tuple[int, int, float, float] | None
 #: Whether the process has ever recomputed; until then drawing takes the short way. True until it was checked
 #: that Paddle would tell.
 seen = True
-_checked = _asked = _unknown = False
+_checked = _asked = _unknown = _probe_asked = False
+#: The thread that runs `_probe`: what Paddle asks there says nothing about the program.
+_probing: int | None = None
 
 # The modules shadow their functions of the same name, hence by way of sys.modules.
 _FILES = frozenset(
@@ -63,7 +65,7 @@ _CODE: Any = sys.modules[f"{package.__name__}.recompute"].__dict__[_NOT_REENTRAN
 _FORWARD = ("forward", "_recompute_without_reentrant")
 _REPEATING = ("backward", "unpack")
 
-_lock = lock()
+_lock, _check_lock = lock(), lock()
 
 
 def _text(what: What) -> str:
@@ -303,7 +305,7 @@ def _probe() -> None:
     try:
         package.recompute(segment, x, preserve_rng_state=False).backward()
     except Exception as error:
-        if "preserve_rng_state=False" in str(error) and _asked:
+        if "preserve_rng_state=False" in str(error) and _probe_asked:
             return
         raise
     raise RuntimeError("not seen")
@@ -311,24 +313,30 @@ def _probe() -> None:
 
 def _check_paddle() -> None:
     """Find out whether this Paddle tells what is repeated: without it slopes could silently be others."""
-    global _asked, _checked, _unknown, seen
-    before, _asked, _checked = _asked, False, True
+    global _checked, _unknown, seen
     failed: list[Exception] = []
 
     def run() -> None:
+        global _probing
+        _probing = threading.get_ident()
         try:
             _probe()
         except Exception as error:
             failed.append(error)
+        finally:
+            _probing = None
 
-    thread = threading.Thread(target=run)  # nothing of the caller's is on there
-    thread.start()
-    thread.join()
-    _asked = before
-    functions = (*_CODE.co_consts, _CODE)
-    known = all(name in {getattr(f, "co_name", "") for f in functions} for name in _NOT_REENTRANT)
-    _unknown = bool(failed) or not known
-    seen = _unknown or before
+    with _check_lock:  # other threads wait: until then nobody may take `seen` for False
+        if _checked:
+            return
+        thread = threading.Thread(target=run)  # nothing of the caller's is on there
+        thread.start()
+        thread.join()
+        functions = (*_CODE.co_consts, _CODE)
+        names = {getattr(f, "co_name", "") for f in functions}
+        _unknown = bool(failed) or not names.issuperset(_NOT_REENTRANT)
+        seen = _unknown or _asked
+        _checked = True
 
 
 def _check_known() -> None:
@@ -395,7 +403,10 @@ def install() -> None:
 
         @property
         def custom_get_state_func(self) -> Any:
-            global _asked, seen
+            global _asked, _probe_asked, seen
+            if threading.get_ident() == _probing:
+                _probe_asked = True
+                return self._get
             if not _checked:
                 _check_paddle()  # before the hooks of a segment are on
             seen = _asked = True
