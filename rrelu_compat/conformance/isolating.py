@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 LOADING, GRACE = 300.0, 5.0
 
 
+# Python puts the working directory first, and a clone that lies there would be imported instead of the
+# installed package: "" is taken out again.
+_WORKER = """
+import runpy, sys
+sys.path[:] = filter(None, sys.path)
+runpy.run_module("rrelu_compat.conformance.worker", run_name="__main__")
+"""
+
+
 class IsolatedRun:
     """The run of one subject in a process of its own, begun anew after each that ends.
 
@@ -78,7 +87,7 @@ class IsolatedRun:
 
     def _start(self) -> dict[str, Any]:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "rrelu_compat.conformance.worker"],
+            [sys.executable, "-c", _WORKER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -113,6 +113,14 @@ class TestCommand:
         assert done.returncode == 0, done.stderr
         assert list(tmp_path.iterdir()) == []
 
+    def test_a_folder_of_the_same_name_is_not_imported(self, tmp_path):
+        """Workers use the package that the command uses, not a clone in the working directory."""
+        (tmp_path / "rrelu_compat").mkdir()
+        (tmp_path / "rrelu_compat" / "__init__.py").write_text("raise RuntimeError('imported')")
+        code = f"import sys; sys.path[0] = {str(ROOT)!r}; from rrelu_compat.cli import main; main()"
+        done = python("-c", code, "conformance", "numpy", *FEW, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+
     def test_no_check_is_1(self, capsys):
         assert command("numpy", "--check", "gradient.at-zer") == 2
         assert "matches no check; near it: gradient.at-zero" in capsys.readouterr().err
